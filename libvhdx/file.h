@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A host file, behind one small set of operations so that the real one
+ * (file_posix.c), a log replayed in memory (file_overlay.c) and the simulated
+ * disks of the tests (tests/sim) are interchangeable.
+ *
+ * What every implementation guarantees:
+ *  - file_submit() never blocks for I/O and never completes inside the call;
+ *    done() runs on the loop, exactly once.
+ *  - Transfers are whole or failed; short ones are continued. Reads beyond the
+ *    end of the file give zeros. Writes beyond the end extend it.
+ *  - FILE_SYNC covers every operation that was COMPLETE before it was
+ *    submitted, and promises nothing about others.
+ *  - Operations in flight at once are not ordered among themselves.
+ *  - FILE_ZERO makes the range read as zeros (and may keep or give back its
+ *    space); FILE_PUNCH does the same and gives back space where the host
+ *    can, else it completes with 0 having done NOTHING (res_punched says
+ *    which). Neither changes the file size.
+ */
+#ifndef FILE_H
+#define FILE_H
+
+#include <sys/uio.h>
+
+#include "loop.h"
+
+enum file_op {
+	FILE_READ,
+	FILE_WRITE,
+	FILE_SYNC,     /* data, and the metadata needed to find it (fdatasync) */
+	FILE_TRUNCATE, /* to `off` bytes, either way */
+	FILE_ZERO,
+	FILE_PUNCH,
+};
+
+struct file_io {
+	struct loop_task task; /* the implementation's */
+	struct file *file;     /* set by file_submit */
+	enum file_op op;
+	uint64_t off;	       /* bytes */
+	uint64_t len;	       /* bytes; READ, WRITE, ZERO, PUNCH */
+	const struct iovec *iov; /* READ, WRITE: transfer starts iov_skip bytes */
+	int iov_cnt;		 /* into it and is len bytes long */
+	uint64_t iov_skip;
+	void (*done)(struct file_io *io);
+	int res;	       /* 0 or VHDX_E_* */
+	bool res_punched;
+	struct vhdx_err err;   /* filled when res != 0 */
+};
+
+struct file {
+	const struct file_ops *ops;
+	struct loop *loop;
+	const char *path; /* for messages; owned by the implementation */
+	uint64_t size;	  /* bytes; kept current as operations complete */
+	bool writable;
+};
+
+struct file_ops {
+	void (*submit)(struct file *f, struct file_io *io);
+	/* Blocking. The first range at or after `off` that may hold anything
+	 * but zeros; *len = 0: none up to the end. NULL: all is data. */
+	int (*next_data)(struct file *f, uint64_t off, uint64_t *data_off,
+			 uint64_t *len, struct vhdx_err *e);
+	/* Bytes the file occupies on the host. NULL: its size. */
+	uint64_t (*host_len)(struct file *f);
+	void (*close)(struct file *f); /* nothing may be in flight */
+};
+
+/* [loop] io->op, off, len, iov*, done are set; io is the file's until done. */
+void file_submit(struct file *f, struct file_io *io);
+
+/* Blocking forms: submit, then turn the loop until complete. */
+int file_read(struct file *f, uint64_t off, void *buf, size_t len,
+	      struct vhdx_err *e) must_check;
+int file_write(struct file *f, uint64_t off, const void *buf, size_t len,
+	       struct vhdx_err *e) must_check;
+int file_sync(struct file *f, struct vhdx_err *e) must_check;
+int file_truncate(struct file *f, uint64_t size, struct vhdx_err *e) must_check;
+int file_zero(struct file *f, uint64_t off, uint64_t len,
+	      struct vhdx_err *e) must_check;
+int file_next_data(struct file *f, uint64_t off, uint64_t *data_off,
+		   uint64_t *len, struct vhdx_err *e) must_check;
+uint64_t file_host_len(struct file *f);
+void file_close(struct file *f); /* NULL allowed */
+
+/* Fills `out` with the part of io's buffers that starts `pos` bytes into the
+ * transfer; returns the number of entries used (at most max) and stores in
+ * *bytes how many bytes they cover. */
+int file_iov_window(const struct file_io *io, uint64_t pos, struct iovec *out,
+		    int max, size_t *bytes);
+
+/* ---- opening host files (opener.c, file_posix.c) ---------------------- */
+
+#define OPENER_WRITE 1u	 /* exclusive OFD lock; else shared */
+#define OPENER_CREATE 2u /* make it; fails if it exists */
+#define OPENER_NOLOCK 4u
+
+/* The only way any module gets at a file. Tests hand out their own. */
+struct opener {
+	int (*open)(const struct opener *o, struct loop *l, const char *path,
+		    unsigned flags, struct file **out, struct vhdx_err *e);
+};
+
+extern const struct opener opener_default;
+
+/* Takes ownership of fd. `path` is copied. */
+int file_posix_new(struct loop *l, int fd, const char *path, bool writable,
+		   struct file **out, struct vhdx_err *e) must_check;
+
+#endif

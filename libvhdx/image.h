@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One image file as the block layer sees it: a map from virtual ranges to
+ * ranges of host files, plus a flush. The image never moves payload; the
+ * caller (blk.c) does, between map_write and end_write.
+ *
+ * Every call marked [async] returns true if it is finished on return (the
+ * result is in the struct) or false if m->done will run later, on the loop.
+ * No call recurses into done. A call may shorten m->len: the caller carries on
+ * from there.
+ */
+#ifndef IMAGE_H
+#define IMAGE_H
+
+#include "file.h"
+
+enum map_kind {
+	MAP_DATA,     /* file, file_off */
+	MAP_ZERO,     /* reads as zeros */
+	MAP_UNMAPPED, /* discarded or never written: reads as zeros */
+	MAP_PARENT,   /* ask the next layer */
+};
+
+struct image_map {
+	struct list node;	/* the image's, while pending */
+	struct image *img;	/* set by the caller */
+	uint64_t voff, len;	/* bytes; len is shortened to the extent */
+	enum map_kind kind;
+	struct file *file;	/* DATA */
+	uint64_t file_off;	/* DATA */
+	void *claim;		/* map_write -> end_write */
+	void *wait;		/* the image's, while pending */
+	int stage;		/* the image's, while pending */
+	int res;
+	struct vhdx_err err;
+	void (*done)(struct image_map *m);
+};
+
+struct image_flush {
+	struct list node;
+	uint64_t ticket;	/* the image's */
+	int res;
+	struct vhdx_err err;
+	void (*done)(struct image_flush *fl);
+};
+
+struct image_ops {
+	/* [async] What is at voff. Never allocates. */
+	bool (*map_read)(struct image *img, struct image_map *m);
+
+	/* [async] Makes room for a write at voff: kind is DATA on success. The
+	 * claim holds the block until end_write. Between the two the caller
+	 * writes the payload. */
+	bool (*map_write)(struct image *img, struct image_map *m);
+
+	/* [async] The payload of m's claim is written (ok) or failed: makes a
+	 * new block visible, or gives it back. Always ends the claim. */
+	bool (*end_write)(struct image *img, struct image_map *m, bool ok);
+
+	/* [async] Discard (zeroes = false) or write-zeroes. The caller holds
+	 * the range exclusively. On return kind DATA: this range stays mapped
+	 * and the caller is to FILE_ZERO (or for a discard FILE_PUNCH) it
+	 * itself, then call end_write; else nothing is left to do. */
+	bool (*unmap)(struct image *img, struct image_map *m, bool zeroes);
+
+	/* Everything whose end_write is done becomes durable; fl->done runs
+	 * later, never inside the call. */
+	void (*flush)(struct image *img, struct image_flush *fl);
+
+	/* Blocking; nothing is in flight. Clean close; frees img always. */
+	int (*close)(struct image *img, struct vhdx_err *e);
+};
+
+struct image {
+	const struct image_ops *ops;
+	struct file *file;
+	uint64_t size_len;
+	uint32_t sector_len;
+	uint32_t physical_sector_len;
+	uint32_t block_len; /* 0: no allocation unit */
+	bool writable;
+	struct vhdx_info info;
+};
+
+struct image_open_opts {
+	unsigned flags; /* VHDX_OPEN_* */
+	vhdx_msg_fn *msg;
+	void *msg_arg;
+};
+
+/* Blocking. Take over f on success only. */
+int vhdx_image_open(struct file *f, const struct image_open_opts *o,
+		    struct image **out, struct vhdx_err *e) must_check;
+int vhd1_image_open(struct file *f, const struct image_open_opts *o,
+		    struct image **out, struct vhdx_err *e) must_check;
+int raw_image_open(struct file *f, const struct image_open_opts *o,
+		   struct image **out, struct vhdx_err *e) must_check;
+
+/* Blocking. Write an empty image into the empty file f and sync it. opts is
+ * complete (no zeros left to default). */
+int vhdx_image_create(struct file *f, const struct vhdx_create_opts *opts,
+		      struct vhdx_err *e) must_check;
+int vhd1_image_create(struct file *f, const struct vhdx_create_opts *opts,
+		      struct vhdx_err *e) must_check;
+int raw_image_create(struct file *f, const struct vhdx_create_opts *opts,
+		     struct vhdx_err *e) must_check;
+
+/* Blocking. By content: VHDX identifier, VHD cookie at the end (512 or 511
+ * bytes) or at 0, else raw. */
+int image_probe(struct file *f, enum vhdx_format *out,
+		struct vhdx_err *e) must_check;
+
+/* Blocking. Opens f as `format` (PROBE: by content). */
+int image_open(struct file *f, enum vhdx_format format,
+	       const struct image_open_opts *o, struct image **out,
+	       struct vhdx_err *e) must_check;
+
+/* The block device over an image; takes over img. loop is borrowed unless
+ * own_loop. */
+int blk_new(struct image *img, struct loop *loop, bool own_loop,
+	    struct vhdx_blk **out, struct vhdx_err *e) must_check;
+
+/* ---- checking (vhdx_check.c, vhd1_check.c) ----------------------------- */
+
+struct check {
+	struct file *file;
+	bool repair;  /* file is writable, mend */
+	bool dry_run; /* say what would be mended */
+	vhdx_finding_fn *fn;
+	void *arg;
+	struct vhdx_check_result *result;
+};
+
+int vhdx_image_check(struct check *c, struct vhdx_err *e) must_check;
+int vhd1_image_check(struct check *c, struct vhdx_err *e) must_check;
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The event loop: one thread runs it, and all state of the disks that belong
+ * to it is touched on that thread only. Work is a struct loop_task embedded in
+ * its owner; nothing is allocated per task. Tasks run in the order they were
+ * deferred; a task deferred while tasks run waits for the next turn.
+ */
+#ifndef LOOP_H
+#define LOOP_H
+
+#include "err.h"
+#include "list.h"
+
+struct loop;
+
+struct loop_task {
+	struct list node; /* self-linked when idle */
+	void (*fn)(struct loop_task *t);
+};
+
+int loop_new(struct loop **out, struct vhdx_err *e) must_check;
+void loop_free(struct loop *l); /* NULL allowed; nothing may be pending */
+
+static inline void loop_task_init(struct loop_task *t,
+				  void (*fn)(struct loop_task *))
+{
+	list_init(&t->node);
+	t->fn = fn;
+}
+
+/* [loop] Runs t->fn on the next turn. t must be idle. */
+void loop_defer(struct loop *l, struct loop_task *t);
+
+/* [any] The same from another thread; wakes the loop. */
+void loop_post(struct loop *l, struct loop_task *t);
+
+/* [loop] Runs what is ready; if nothing is, waits up to timeout_ms (-1: for
+ * ever, 0: not). Returns the number of tasks run. */
+int loop_turn(struct loop *l, int timeout_ms);
+
+/* Readable when loop_turn() has work. Valid for the loop's life. */
+int loop_fd(const struct loop *l);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The mutation knob. In ordinary builds MUTATED(x) is the constant false and
+ * costs nothing. In the `mut` variant the crash suite switches one mutation on
+ * at a time - each removes one sync or one ordering rule - and must fail.
+ *
+ * A line here: M(name, the rule it breaks). Guard the code with
+ *	if (!MUTATED(NAME)) the_sync();
+ */
+#ifndef MUTATION_H
+#define MUTATION_H
+
+#define MUTATION_LIST(M) \
+	M(HEADER_SYNC, "a header copy is durable before the other is touched") \
+	M(REPLAY_SYNC, "replayed bytes are durable before LogGuid is cleared")
+
+#define MUTATION_ENUM(name, text) MUT_##name,
+enum mutation { MUT_NONE, MUTATION_LIST(MUTATION_ENUM) MUT_CNT };
+#undef MUTATION_ENUM
+
+#ifdef VHDKIT_MUTATE
+extern enum mutation mutation_active;
+#define MUTATED(name) (mutation_active == MUT_##name)
+#else
+#define MUTATED(name) 0
+#endif
+
+#endif

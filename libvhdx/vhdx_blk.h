@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vhdx_blk - one asynchronous block device, whatever stands behind it.
+ *
+ * Threads. A device belongs to the thread that opened it: every function here
+ * is called from that thread, and every completion runs on it, from inside
+ * vhdx_blk_turn(), vhdx_blk_run(), vhdx_blk_drain() or vhdx_blk_close().
+ *
+ * Requests. The struct and everything it points at belong to the caller and
+ * stay untouched by him from submit until done() is called. done() is called
+ * exactly once, never from inside vhdx_blk_submit(); it may submit again, free
+ * the request, but not close the device.
+ *
+ * Durability. A completed write is seen by every later read. It survives a
+ * power failure once a FLUSH submitted after its completion has completed
+ * with result 0 (or if it carried VHDX_REQ_FUA). After a crash an unflushed
+ * write is, sector by sector (geometry.sector_len), there or not there; no
+ * other sector ever changes. When the journal or a flush fails the device is
+ * FAILED for good: writes and flushes return VHDX_E_FAILED, reads go on.
+ *
+ * Overlap. Overlapping requests in flight at once are allowed; where they
+ * conflict, either order may win, sector by sector.
+ */
+#ifndef VHDX_BLK_H
+#define VHDX_BLK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vhdx_blk;
+struct vhdx_err;
+
+enum vhdx_op {
+	VHDX_OP_READ,	      /* iov <- disk */
+	VHDX_OP_WRITE,	      /* disk <- iov */
+	VHDX_OP_FLUSH,	      /* voff and len are ignored */
+	VHDX_OP_DISCARD,      /* content no longer needed: reads as zeros or,
+				 where a partial block is kept, as before */
+	VHDX_OP_WRITE_ZEROES, /* reads as zeros, never as the parent's data */
+	VHDX_OP_MAP,	      /* fills *extent with the extent at voff */
+};
+
+#define VHDX_REQ_FUA 1u /* write, discard, write-zeroes: durable when done */
+
+enum vhdx_extent_kind {
+	VHDX_EXTENT_DATA,     /* host_off is valid */
+	VHDX_EXTENT_ZERO,     /* reads as zeros, says the image */
+	VHDX_EXTENT_UNMAPPED, /* discarded or never written: reads as zeros */
+};
+
+struct vhdx_extent {
+	enum vhdx_extent_kind kind;
+	uint64_t voff;	       /* bytes in the virtual disk */
+	uint64_t len;	       /* bytes, > 0 */
+	uint64_t host_off;     /* bytes in host_path's file; DATA only */
+	const char *host_path; /* borrowed from the device; DATA only */
+	unsigned depth;	       /* layer: 0 is the leaf, 1 its parent, ... */
+};
+
+struct vhdx_req {
+	enum vhdx_op op;
+	unsigned flags;		  /* VHDX_REQ_* */
+	uint64_t voff;		  /* bytes, multiple of sector_len */
+	uint64_t len;		  /* bytes, multiple of sector_len */
+	const struct iovec *iov;  /* READ, WRITE: sum of lengths >= len */
+	int iov_cnt;
+	struct vhdx_extent *extent; /* MAP */
+	struct vhdx_err *err;	  /* NULL, or filled when result != 0 */
+	void (*done)(struct vhdx_req *req);
+	void *opaque;		  /* the caller's */
+	int result;		  /* 0 or VHDX_E_*, set before done() */
+	uint64_t priv[64];	  /* the library's, from submit to done */
+};
+
+struct vhdx_geometry {
+	uint64_t size_len;	    /* bytes */
+	uint32_t sector_len;	    /* logical sector: 512 or 4096 */
+	uint32_t physical_sector_len;
+	uint32_t block_len;	    /* allocation unit; 0 = none (raw, fixed VHD) */
+	bool read_only;
+	bool can_discard;
+};
+
+void vhdx_blk_geometry(const struct vhdx_blk *blk, struct vhdx_geometry *g);
+
+/* Never blocks. Requests out of range, misaligned or against a read-only
+ * device complete with VHDX_E_RANGE or VHDX_E_READONLY. */
+void vhdx_blk_submit(struct vhdx_blk *blk, struct vhdx_req *req);
+
+/* Submit and turn until it is done; returns req->result. req->done may be
+ * NULL. Blocking; other requests' completions run meanwhile. */
+int vhdx_blk_run(struct vhdx_blk *blk, struct vhdx_req *req);
+
+/* The usual one-buffer calls on top of vhdx_blk_run(). Blocking. */
+int vhdx_blk_read(struct vhdx_blk *blk, uint64_t voff, void *buf, uint64_t len,
+		  struct vhdx_err *e);
+int vhdx_blk_write(struct vhdx_blk *blk, uint64_t voff, const void *buf,
+		   uint64_t len, struct vhdx_err *e);
+int vhdx_blk_flush(struct vhdx_blk *blk, struct vhdx_err *e);
+int vhdx_blk_discard(struct vhdx_blk *blk, uint64_t voff, uint64_t len,
+		     struct vhdx_err *e);
+int vhdx_blk_write_zeroes(struct vhdx_blk *blk, uint64_t voff, uint64_t len,
+			  struct vhdx_err *e);
+
+/* The extent that starts at voff, joined with its neighbours of the same kind
+ * as far as voff + len. Blocking. */
+int vhdx_blk_map(struct vhdx_blk *blk, uint64_t voff, uint64_t len,
+		 struct vhdx_extent *out, struct vhdx_err *e);
+
+/* Runs what is ready, completions included; waits up to timeout_ms (0: not at
+ * all, -1: until something happens) if nothing is. Returns the number of
+ * events handled. */
+int vhdx_blk_turn(struct vhdx_blk *blk, int timeout_ms);
+
+/* Readable when vhdx_blk_turn() has work: for the caller's own poll loop. */
+int vhdx_blk_fd(const struct vhdx_blk *blk);
+
+/* Turns until no request is in flight. Blocking. */
+void vhdx_blk_drain(struct vhdx_blk *blk);
+
+/* Drains, flushes, empties the log, gives spare space at the end of the file
+ * back, marks the file clean and frees blk, whatever the result. 0 means that
+ * everything written is durable. After an error the file is still consistent:
+ * the next open replays the log. NULL is allowed. Blocking. */
+int vhdx_blk_close(struct vhdx_blk *blk, struct vhdx_err *e);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
