@@ -43,6 +43,7 @@ struct file_io {
 	int iov_cnt;		 /* into it and is len bytes long */
 	uint64_t iov_skip;
 	void (*done)(struct file_io *io);
+	void *opaque;	       /* the submitter's */
 	int res;	       /* 0 or VHDX_E_* */
 	bool res_punched;
 	struct vhdx_err err;   /* filled when res != 0 */

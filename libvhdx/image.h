@@ -29,8 +29,7 @@ struct image_map {
 	struct file *file;	/* DATA */
 	uint64_t file_off;	/* DATA */
 	void *claim;		/* map_write -> end_write */
-	void *wait;		/* the image's, while pending */
-	int stage;		/* the image's, while pending */
+	uint64_t priv[12];	/* the image's, while pending */
 	int res;
 	struct vhdx_err err;
 	void (*done)(struct image_map *m);
@@ -38,7 +37,7 @@ struct image_map {
 
 struct image_flush {
 	struct list node;
-	uint64_t ticket;	/* the image's */
+	uint64_t payload_ticket, meta_ticket; /* the image's */
 	int res;
 	struct vhdx_err err;
 	void (*done)(struct image_flush *fl);

@@ -11,6 +11,9 @@
 #define MUTATION_H
 
 #define MUTATION_LIST(M) \
+	M(COMMIT_PAYLOAD_SYNC, "C1 C3: payload and home writes are durable before the next log entry") \
+	M(COMMIT_LOG_SYNC, "C2: a log entry is durable before its pages go home") \
+	M(CLOSE_HOME_SYNC, "C5: pages are durable at home before LogGuid is cleared") \
 	M(HEADER_SYNC, "a header copy is durable before the other is touched") \
 	M(REPLAY_SYNC, "replayed bytes are durable before LogGuid is cleared")
 

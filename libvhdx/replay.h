@@ -52,6 +52,9 @@ int replay_apply(struct file *f, const struct replay_seq *s,
 int file_overlay_new(struct file *f, struct replay_seq *s, struct file **out,
 		     struct vhdx_err *e) must_check;
 
+/* Frees an overlay and gives f back, untouched. */
+struct file *file_overlay_detach(struct file *overlay);
+
 /* For each entry of the active sequence, tail to head. */
 int replay_walk(struct file *f, const struct fmt_header *hdr,
 		const struct replay_seq *s,

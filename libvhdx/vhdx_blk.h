@@ -74,7 +74,7 @@ struct vhdx_req {
 	void (*done)(struct vhdx_req *req);
 	void *opaque;		  /* the caller's */
 	int result;		  /* 0 or VHDX_E_*, set before done() */
-	uint64_t priv[64];	  /* the library's, from submit to done */
+	uint64_t priv[384];	  /* the library's, from submit to done */
 };
 
 struct vhdx_geometry {
