@@ -150,14 +150,21 @@ void vhdx_get_info(const struct vhdx_blk *blk, struct vhdx_info *info);
 /* Zero-initialise; zero means the default. */
 struct vhdx_create_opts {
 	enum vhdx_format format;  /* PROBE (zero): VHDX */
-	enum vhdx_type type;	  /* FIXED or DYNAMIC; see is_dynamic below */
-	bool type_given;	  /* false: DYNAMIC */
+	enum vhdx_type type;	  /* FIXED or DYNAMIC, if type_given */
+	bool type_given;	  /* false: DYNAMIC; raw: FIXED */
 	uint64_t size_len;	  /* bytes, multiple of sector_len; required */
 	uint32_t block_len;	  /* default VHDX 32 MiB, VHD 2 MiB */
 	uint32_t sector_len;	  /* default 512 */
 	uint32_t physical_sector_len; /* default 4096 VHDX, 512 VHD */
 	bool force;		  /* replace an existing file */
 };
+
+/* Completes *opts (zero fields get their defaults) and refuses, before anything
+ * is made, what vhdx_create() would refuse. *file_len: the length of the empty
+ * image's file. *host_len: bytes the host must have free for it: all of it for
+ * a fixed VHD or VHDX, only what is written for the sparse others. */
+int vhdx_create_plan(struct vhdx_create_opts *opts, uint64_t *file_len,
+		     uint64_t *host_len, struct vhdx_err *e);
 
 /* Makes a new image under a temporary name, syncs it, then gives it its name
  * (atomically; EXISTS unless opts->force). On error nothing is left behind. */
