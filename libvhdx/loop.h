@@ -35,10 +35,12 @@ void loop_defer(struct loop *l, struct loop_task *t);
 void loop_post(struct loop *l, struct loop_task *t);
 
 /* [loop] Runs what is ready; if nothing is, waits up to timeout_ms (-1: for
- * ever, 0: not). Returns the number of tasks run. */
+ * ever, 0: not); a signal ends the wait. Returns the number of tasks run. A task
+ * may turn the loop itself. */
 int loop_turn(struct loop *l, int timeout_ms);
 
-/* Readable when loop_turn() has work. Valid for the loop's life. */
+/* Readable when loop_turn() has work, and until a turn has found that there is
+ * none any more. Valid for the loop's life. */
 int loop_fd(const struct loop *l);
 
 #endif
