@@ -35,9 +35,8 @@
 	err_raise((e), (code), (obj), (off), (spec), 0, __func__, __LINE__, \
 		  __VA_ARGS__)
 
-/* A system call failed with errno `en`: chooses the code (ENOSPC, EDQUOT and
- * EFBIG -> NOSPC, ENOENT -> NOTFOUND, ENOMEM -> NOMEM, EROFS/EACCES/EPERM ->
- * READONLY or PERM as vhdx.h says, else IO) and appends strerror(en). */
+/* A system call failed with errno `en`: err_code_of_errno() chooses the code,
+ * and ": " with strerror(en) is appended. */
 #define err_sys(e, en, ...) \
 	err_raise_sys((e), (en), __func__, __LINE__, __VA_ARGS__)
 
@@ -57,7 +56,8 @@ int err_copy(struct vhdx_err *dst, const struct vhdx_err *src, int code);
 
 void err_clear(struct vhdx_err *e);
 
-/* The code err_sys would choose. */
+/* EACCES, EPERM -> PERM; EROFS -> READONLY; ENOENT -> NOTFOUND; EEXIST ->
+ * EXISTS; ENOSPC, EDQUOT, EFBIG -> NOSPC; ENOMEM -> NOMEM; else IO. */
 int err_code_of_errno(int sys_errno);
 
 #endif

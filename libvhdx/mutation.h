@@ -21,6 +21,10 @@
 enum mutation { MUT_NONE, MUTATION_LIST(MUTATION_ENUM) MUT_CNT };
 #undef MUTATION_ENUM
 
+/* "HEADER_SYNC", and the rule it breaks. Static strings. */
+const char *mutation_name(enum mutation m);
+const char *mutation_text(enum mutation m);
+
 #ifdef VHDKIT_MUTATE
 extern enum mutation mutation_active;
 #define MUTATED(name) (mutation_active == MUT_##name)

@@ -53,7 +53,7 @@ extern struct vhdx_err t_err;
 		CU_ASSERT_FATAL(t_a_ == t_b_);                              \
 	} while (0)
 
-#define T_TRUE(x) CU_ASSERT_FATAL(x)
+#define T_TRUE(x) CU_ASSERT_FATAL(!!(x))
 
 void t_print_err(const char *file, int line, const char *expr, int code);
 void t_print_u64(const char *file, int line, const char *expr, uint64_t a,
