@@ -49,8 +49,16 @@ struct fmt_header {
 	uint64_t log_off;
 };
 
-/* Signature, checksum, version, log bounds (2.2.2); log_version only when the
- * log GUID is not zero. */
+/* Signature and checksum: the copy is VALID in the sense of 2.2.2, and takes
+ * part in choosing the current one, whatever its fields say. */
+int header_parse(const uint8_t b[FMT_HEADER_LEN], uint64_t off,
+		 struct fmt_header *out, struct vhdx_err *e) must_check;
+/* Version (UNSUPPORTED), log bounds (2.2.2); log_version only when the log
+ * GUID is not zero. A current header that fails must not be replaced by an
+ * older copy. */
+int header_verify(const struct fmt_header *h, uint64_t off,
+		  struct vhdx_err *e) must_check;
+/* header_parse and header_verify. */
 int header_decode(const uint8_t b[FMT_HEADER_LEN], uint64_t off,
 		  struct fmt_header *out, struct vhdx_err *e) must_check;
 void header_encode(const struct fmt_header *in, uint8_t b[FMT_HEADER_LEN]);
@@ -99,7 +107,10 @@ extern const struct guid FMT_META_DISK_ID;
 extern const struct guid FMT_META_LSS;
 extern const struct guid FMT_META_PSS;
 extern const struct guid FMT_META_LOCATOR;
-extern const struct guid FMT_META_INCOMPLETE;
+/* Not in MS-VHDX: */
+extern const struct guid FMT_META_INCOMPLETE; /* creation never finished */
+extern const struct guid FMT_META_CHS;	      /* BIOS geometry */
+extern const struct guid FMT_META_PMEM;	      /* NVDIMM label area */
 
 /* Signature, count, and per entry: bounds within region_len, flags, unique
  * (id, user), no overlap, at most 1024 user entries. */
@@ -140,8 +151,9 @@ static inline uint32_t log_desc_sectors(uint32_t n)
 				(uint64_t)n * FMT_LOG_DESC_LEN, FMT_LOG_SECTOR);
 }
 
-/* Header fields only (signature, lengths, alignments, seq > 0), not the
- * checksum: b holds just the first sector. log_len bounds len and tail. */
+/* Header fields only (signature, lengths, alignments, seq > 0, descriptors fit
+ * in len), not the checksum: b holds just the header. log_len bounds len and
+ * tail. */
 int log_entry_decode(const uint8_t b[FMT_LOG_HEADER_LEN], uint64_t off,
 		     uint32_t log_len, struct fmt_log_entry *out,
 		     struct vhdx_err *e) must_check;
@@ -161,7 +173,9 @@ void log_desc_encode(const struct fmt_log_desc *in,
 		     uint8_t b[FMT_LOG_DESC_LEN]);
 
 /* A data sector carries bytes 8..4091 of a page; the rest is in the
- * descriptor. decode checks signature and both halves of seq. */
+ * descriptor. verify and decode check signature and both halves of seq. */
+int log_data_verify(const uint8_t sector[FMT_LOG_SECTOR], uint64_t off,
+		    uint64_t seq, struct vhdx_err *e) must_check;
 int log_data_decode(const uint8_t sector[FMT_LOG_SECTOR], uint64_t off,
 		    const struct fmt_log_desc *d, uint8_t page[4096],
 		    struct vhdx_err *e) must_check;

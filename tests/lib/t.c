@@ -62,6 +62,16 @@ void t_fill(void *buf, size_t len, uint64_t seed)
 	}
 }
 
+void t_hex(uint8_t *out, const char *digits)
+{
+	unsigned v;
+
+	while (sscanf(digits, " %2x", &v) == 1) {
+		*out++ = (uint8_t)v;
+		digits += strspn(digits, " ") + 2;
+	}
+}
+
 static char tmpdirs[64][64];
 static int tmpdir_cnt;
 

@@ -66,6 +66,9 @@ uint64_t t_rand(uint64_t *state);
 uint64_t t_rand_below(uint64_t *state, uint64_t n); /* 0 .. n-1 */
 void t_fill(void *buf, size_t len, uint64_t seed);  /* non-zero bytes */
 
+/* Golden bytes: hex digits in pairs, blanks ignored. */
+void t_hex(uint8_t *out, const char *digits);
+
 /* A new folder under $TMPDIR, removed with its content at exit. Borrowed. */
 const char *t_tmpdir(void);
 
