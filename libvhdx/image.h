@@ -41,11 +41,14 @@ struct image_flush {
 	int res;
 	struct vhdx_err err;
 	void (*done)(struct image_flush *fl);
+	void *opaque; /* the submitter's */
 };
 
 struct image_ops {
 	/* [async] What is at voff. Never allocates. */
 	bool (*map_read)(struct image *img, struct image_map *m);
+
+	/* The rest is for writable images only. */
 
 	/* [async] Makes room for a write at voff: kind is DATA on success. The
 	 * claim holds the block until end_write. Between the two the caller

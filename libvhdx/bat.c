@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+#include "bat.h"
+
+#include "le.h"
+#include "mem.h"
+
+#define SCAN_LEN MIB
+
+uint64_t bat_entry_pos(const struct layout *l, uint64_t blk)
+{
+	return l->bat_off + bat_payload_index(&l->geom, blk) * 8;
+}
+
+uint64_t bat_get(const struct mpage *p, uint64_t pos)
+{
+	ASSERT(p->off == align_down(pos, MPAGE_LEN));
+	return get_le64(p->data + (pos - p->off));
+}
+
+void bat_set(struct mpage *p, uint64_t pos, uint64_t entry)
+{
+	ASSERT(p->off == align_down(pos, MPAGE_LEN));
+	put_le64(p->data + (pos - p->off), entry);
+}
+
+bool bat_has_space(uint64_t entry)
+{
+	switch (bat_entry_state(entry)) {
+	case BAT_FULLY_PRESENT:
+	case BAT_PARTIALLY_PRESENT:
+		return true;
+	case BAT_UNDEFINED:
+	case BAT_UNMAPPED: /* kept for the block should it be written again */
+		return bat_entry_off(entry) != 0;
+	default:
+		return false;
+	}
+}
+
+static bool overlap(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
+{
+	return a < b + b_len && b < a + a_len;
+}
+
+/* The structure that [off, off + len) runs into, or NULL. */
+static const char *collision(const struct layout *l,
+			     const struct fmt_header *hdr, uint64_t off,
+			     uint64_t len)
+{
+	if (off < FMT_FIRST_OFF)
+		return "the header area";
+	if (overlap(off, len, hdr->log_off, hdr->log_len))
+		return "the log";
+	for (uint32_t i = 0; i < l->regions->cnt; i++)
+		if (overlap(off, len, l->regions->e[i].off,
+			    l->regions->e[i].len))
+			return "a region";
+	return NULL;
+}
+
+int bat_verify(const struct layout *l, const struct fmt_header *hdr,
+	       uint64_t file_len, uint64_t blk, uint64_t entry,
+	       struct vhdx_err *e)
+{
+	unsigned state = bat_entry_state(entry);
+	uint64_t off = bat_entry_off(entry), end;
+	const char *what;
+
+	if (state == 4 || state == 5 ||
+	    (state == BAT_PARTIALLY_PRESENT && !l->has_parent))
+		return err_corrupt(e, VHDX_OBJ_BAT, bat_entry_pos(l, blk),
+				   "2.5.1.1",
+				   "BAT entry of block %llu has state %u; "
+				   "allowed here: %s", (unsigned long long)blk,
+				   state, l->has_parent ? "0-3, 6, 7"
+							: "0-3, 6");
+	if (!bat_has_space(entry))
+		return 0;
+	/* The last block of a file may be cut short (QEMU): the rest reads as
+	 * zeros. One that starts beyond the end has lost its data. */
+	if (ckd_add(off, l->block_len, &end) || off >= file_len)
+		return err_corrupt(e, VHDX_OBJ_BAT, bat_entry_pos(l, blk),
+				   "2.5.1.1",
+				   "BAT entry of block %llu points at file "
+				   "offset %llu; the file ends at %llu",
+				   (unsigned long long)blk,
+				   (unsigned long long)off,
+				   (unsigned long long)file_len);
+	what = collision(l, hdr, off, l->block_len);
+	if (what)
+		return err_corrupt(e, VHDX_OBJ_BAT, bat_entry_pos(l, blk),
+				   "2.5.1.1",
+				   "BAT entry of block %llu points at file "
+				   "offset %llu, which runs into %s",
+				   (unsigned long long)blk,
+				   (unsigned long long)off, what);
+	return 0;
+}
+
+/* off is inside the file (rounded up to MiB); a block may end beyond it. */
+static int take(struct space *s, uint64_t off, uint64_t len, uint64_t pos,
+		const char *what, uint64_t n, struct vhdx_err *e)
+{
+	int rc = space_reserve(s, off + len, e);
+
+	if (rc)
+		return rc;
+	space_grow(s, off + len); /* a block cut short by the end of the file */
+	if (space_take(s, off, len))
+		return 0;
+	return err_corrupt(e, VHDX_OBJ_BAT, pos, "2.5.1.1",
+			   "%s %llu claims file offsets %llu-%llu, a part of "
+			   "which another structure or block uses", what,
+			   (unsigned long long)n, (unsigned long long)off,
+			   (unsigned long long)(off + len));
+}
+
+static int take_structure(struct space *s, uint64_t off, uint64_t len,
+			  uint64_t pos, const char *what, uint64_t n,
+			  struct vhdx_err *e)
+{
+	uint64_t end;
+
+	if (ckd_add(off, len, &end) || end > s->mib_cnt * MIB)
+		return err_corrupt(e, VHDX_OBJ_REGION, pos, "2.2.3",
+				   "%s %llu lies at file offset %llu, length "
+				   "%llu; the file ends at %llu", what,
+				   (unsigned long long)n,
+				   (unsigned long long)off,
+				   (unsigned long long)len,
+				   (unsigned long long)s->mib_cnt * MIB);
+	return take(s, off, len, pos, what, n, e);
+}
+
+static int take_structures(const struct layout *l,
+			   const struct fmt_header *hdr, struct space *s,
+			   struct vhdx_err *e)
+{
+	int rc = take_structure(s, 0, FMT_FIRST_OFF, 0, "header area", 0, e);
+
+	if (!rc && hdr->log_len)
+		rc = take_structure(s, hdr->log_off, hdr->log_len,
+				    FMT_HEADER_OFF(0), "log", 0, e);
+	for (uint32_t i = 0; !rc && i < l->regions->cnt; i++)
+		rc = take_structure(s, l->regions->e[i].off,
+				    l->regions->e[i].len,
+				    FMT_REGION_OFF(0) + 16 + i * 32, "region",
+				    i, e);
+	return rc;
+}
+
+static int scan_entry(const struct layout *l, const struct fmt_header *hdr,
+		      uint64_t file_len, uint64_t index, uint64_t entry,
+		      struct space *s, struct vhdx_err *e)
+{
+	uint64_t row = index / (l->geom.chunk_ratio + 1);
+	uint64_t blk = index - row;
+	int rc;
+
+	if (index % (l->geom.chunk_ratio + 1) == l->geom.chunk_ratio)
+		return 0; /* a bitmap slot; means nothing without a parent */
+	rc = bat_verify(l, hdr, file_len, blk, entry, e);
+	if (rc || !bat_has_space(entry))
+		return rc;
+	return take(s, bat_entry_off(entry), l->block_len,
+		    bat_entry_pos(l, blk), "block", blk, e);
+}
+
+int bat_scan(struct file *f, const struct layout *l,
+	     const struct fmt_header *hdr, struct space *s,
+	     struct vhdx_err *e)
+{
+	uint64_t pos = l->bat_off, end = pos + l->geom.entry_cnt * 8;
+	uint64_t data_off, len, file_len = f->size;
+	uint8_t *buf = mem_alloc(SCAN_LEN);
+	int rc;
+
+	if (!buf)
+		return err_set(e, VHDX_E_NOMEM, "no memory to read the BAT");
+	rc = space_init(s, file_len, e);
+	if (!rc)
+		rc = take_structures(l, hdr, s, e);
+	while (!rc && pos < end) {
+		rc = file_next_data(f, pos, &data_off, &len, e);
+		if (rc || !len || data_off >= end)
+			break;
+		pos = u64_max(pos, align_down(data_off, 8));
+		len = u64_min(data_off + len, end) - pos;
+		len = u64_min(align_up(len, 8), SCAN_LEN);
+		rc = file_read(f, pos, buf, len, e);
+		for (uint64_t i = 0; !rc && i < len / 8; i++) {
+			uint64_t entry = get_le64(buf + i * 8);
+
+			if (entry)
+				rc = scan_entry(l, hdr, file_len,
+						(pos - l->bat_off) / 8 + i,
+						entry, s, e);
+		}
+		pos += len;
+	}
+	mem_free(buf);
+	if (rc)
+		space_fini(s);
+	return rc;
+}

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of a round:
+ *
+ *  IDLE --start--> PAYLOAD_SYNC --> LOG_WRITE --> LOG_SYNC --> (HEADER) -+
+ *    ^                  | no dirty pages                                 |
+ *    +------------------+                                                |
+ *    +----------------------------- APPLY <------ flushes answered ------+
+ *
+ *  HEADER happens once: the first entry of a session. Any failed operation
+ *  leads to FAILED, for good.
+ *
+ * What is ordered before what:
+ *
+ *  C1  Payload is durable before the log entry that maps it is written. A page
+ *      is copied when PAYLOAD_SYNC is submitted, and a BAT entry enters a page
+ *      only after its payload write has completed: so the sync covers it. The
+ *      same sync makes the file size durable that the entry promises.
+ *  C2  A log entry is durable before any page it carries is written home: else
+ *      a power failure could leave a torn page with nothing to mend it.
+ *  C3  The pages of one entry are home and durable before the next entry is
+ *      written. APPLY ends before the next round starts, and that round's
+ *      PAYLOAD_SYNC covers the home writes. Hence an entry may name itself as
+ *      tail, and may overwrite all entries before its predecessor.
+ *  C4  LogGuid goes into the headers after the entry that carries it is
+ *      durable (a nonzero LogGuid without a valid entry is a corrupt file),
+ *      and into both before the round is acknowledged or applied (else losing
+ *      one header would lose the log).
+ *  C5  LogGuid returns to zero after everything is home and durable.
+ *  C6  A flush is answered when all that was complete at its arrival is
+ *      durable: payload by a sync submitted since, metadata by an entry.
+ *  C7  After a failed sync, log or header write nobody knows what is on disk:
+ *      nothing is retried, nothing is acknowledged, the file is left as it is
+ *      for the next open to replay.
+ */
+#include "commit.h"
+
+#include <string.h>
+
+#include "mem.h"
+#include "mutation.h"
+
+enum state {
+	IDLE,
+	PAYLOAD_SYNC,
+	LOG_WRITE,
+	LOG_SYNC,
+	HEADER,
+	APPLY,
+	FAILED,
+};
+
+struct home {
+	struct commit *cm;
+	struct mpage *page; /* pinned until its copy is home */
+	struct file_io io;
+	struct iovec iov;
+};
+
+struct commit {
+	struct file *file;
+	struct header_pair *pair;
+	struct mcache *mc;
+	const struct commit_ops *ops;
+	void *arg;
+	struct log log;
+	enum state state;
+	struct list flushes;
+	struct loop_task task; /* answers flushes that need no I/O */
+	/* Completed operations, and how many of them are durable: payload
+	 * writes, which flushes wait for, and all others, which only the next
+	 * log entry does. */
+	uint64_t payload_cnt, payload_durable;
+	uint64_t home_cnt, home_durable;
+	/* The running round. */
+	unsigned page_cnt;
+	uint64_t round_seq;	/* oldest change it carries, or CLEAN */
+	uint64_t round_payload, round_home;
+	unsigned pending; /* operations under way */
+	int res;	  /* first failure among them */
+	struct vhdx_err why;
+	bool log_live; /* the headers carry our LogGuid */
+	struct file_io io[2];
+	struct hdr_write hw;
+	struct home *homes;  /* owned; page_max of them */
+	uint8_t *copies;     /* owned; page_max pages, as logged */
+};
+
+static void start_round(struct commit *cm);
+static void flush_task(struct loop_task *t);
+
+int commit_new(struct file *f, struct header_pair *pair, struct mcache *mc,
+	       const struct commit_ops *ops, void *arg, struct commit **out,
+	       struct vhdx_err *e)
+{
+	struct commit *cm = mem_zalloc(sizeof(*cm));
+	int rc;
+
+	*out = NULL;
+	if (!cm)
+		return err_set(e, VHDX_E_NOMEM, "no memory to write the log");
+	cm->file = f;
+	cm->pair = pair;
+	cm->mc = mc;
+	cm->ops = ops;
+	cm->arg = arg;
+	cm->round_seq = MCACHE_CLEAN;
+	list_init(&cm->flushes);
+	loop_task_init(&cm->task, flush_task);
+	rc = log_init(&cm->log, &pair->cur, e);
+	if (rc)
+		goto fail;
+	cm->homes = mem_zalloc(cm->log.page_max * sizeof(*cm->homes));
+	cm->copies = mem_alloc((size_t)cm->log.page_max * MPAGE_LEN);
+	if (!cm->homes || !cm->copies) {
+		rc = err_set(e, VHDX_E_NOMEM, "no memory to write the log");
+		goto fail;
+	}
+	*out = cm;
+	return 0;
+fail:
+	commit_free(cm);
+	return rc;
+}
+
+void commit_free(struct commit *cm)
+{
+	if (!cm)
+		return;
+	log_fini(&cm->log);
+	mem_free(cm->homes);
+	mem_free(cm->copies);
+	mem_free(cm);
+}
+
+/* ---- flushes ---------------------------------------------------------- */
+
+uint64_t commit_durable(const struct commit *cm)
+{
+	return u64_min(cm->round_seq, mcache_oldest_dirty(cm->mc));
+}
+
+/* C6 */
+static bool is_satisfied(const struct commit *cm, const struct image_flush *fl)
+{
+	return cm->payload_durable >= fl->payload_ticket &&
+	       commit_durable(cm) > fl->meta_ticket;
+}
+
+static void answer(struct image_flush *fl, int res, const struct vhdx_err *why)
+{
+	list_del(&fl->node);
+	fl->res = res;
+	if (res)
+		fl->err = *why;
+	fl->done(fl);
+}
+
+static void answer_flushes(struct commit *cm)
+{
+	struct vhdx_err why;
+	struct list *it, *nx, all;
+
+	/* done() may submit another flush: walk a list nobody else touches. */
+	list_init(&all);
+	list_splice(&all, &cm->flushes);
+	list_for_each_safe(it, nx, &all) {
+		struct image_flush *fl =
+			list_entry(it, struct image_flush, node);
+
+		if (cm->state == FAILED)
+			answer(fl, commit_failure(cm, &why), &why);
+		else if (is_satisfied(cm, fl))
+			answer(fl, 0, NULL);
+	}
+	list_splice(&all, &cm->flushes);
+	list_splice(&cm->flushes, &all);
+}
+
+static void flush_task(struct loop_task *t)
+{
+	struct commit *cm = container_of(t, struct commit, task);
+
+	answer_flushes(cm);
+	if (cm->state == IDLE && !list_empty(&cm->flushes))
+		start_round(cm);
+}
+
+void commit_flush(struct commit *cm, struct image_flush *fl)
+{
+	fl->payload_ticket = cm->payload_cnt;
+	fl->meta_ticket = mcache_seq(cm->mc);
+	list_add_tail(&cm->flushes, &fl->node);
+	if (list_empty(&cm->task.node))
+		loop_defer(cm->file->loop, &cm->task);
+}
+
+/* ---- failure ---------------------------------------------------------- */
+
+void commit_fail(struct commit *cm, const struct vhdx_err *why)
+{
+	struct vhdx_err e;
+
+	if (cm->state == FAILED)
+		return;
+	cm->state = FAILED;
+	cm->why = *why;
+	commit_failure(cm, &e);
+	mcache_fail(cm->mc, &e);
+	answer_flushes(cm);
+	cm->ops->failed(cm->arg);
+}
+
+bool commit_failed(const struct commit *cm)
+{
+	return cm->state == FAILED;
+}
+
+int commit_failure(const struct commit *cm, struct vhdx_err *e)
+{
+	return err_set(e, VHDX_E_FAILED,
+		       "no more writes since an earlier failure: %.300s; "
+		       "reopen the image to recover what was flushed",
+		       cm->why.text);
+}
+
+/* ---- a round, in order of its states ---------------------------------- */
+
+static void end_round(struct commit *cm)
+{
+	cm->state = IDLE;
+	if (!list_empty(&cm->flushes) || commit_is_due(cm))
+		start_round(cm);
+}
+
+/* One of the operations of the current state is complete. True when it was the
+ * last one; after a failure the round ends there. */
+static bool step_done(struct commit *cm, const struct file_io *io)
+{
+	if (io->res && !cm->res) {
+		cm->res = io->res;
+		cm->why = io->err;
+	}
+	if (--cm->pending)
+		return false;
+	if (cm->res) {
+		struct vhdx_err why = cm->why;
+
+		commit_fail(cm, &why);
+		return false;
+	}
+	return cm->state != FAILED;
+}
+
+static void home_done(struct file_io *io)
+{
+	struct home *h = container_of(io, struct home, io);
+	struct commit *cm = h->cm;
+	struct mpage *page = h->page;
+
+	if (!io->res)
+		mcache_put(cm->mc, page); /* C3: the file holds this version */
+	if (!step_done(cm, io))
+		return;
+	cm->home_cnt++;
+	end_round(cm);
+}
+
+static void start_apply(struct commit *cm)
+{
+	cm->state = APPLY;
+	cm->pending = cm->page_cnt;
+	for (unsigned i = 0; i < cm->page_cnt; i++) {
+		struct home *h = &cm->homes[i];
+
+		h->iov = (struct iovec){ cm->copies + (size_t)i * MPAGE_LEN,
+					 MPAGE_LEN };
+		h->io.op = FILE_WRITE;
+		h->io.off = h->page->off;
+		h->io.len = MPAGE_LEN;
+		h->io.iov = &h->iov;
+		h->io.iov_cnt = 1;
+		h->io.iov_skip = 0;
+		h->io.done = home_done;
+		file_submit(cm->file, &h->io);
+	}
+}
+
+/* The entry counts: everything it carries is durable. */
+static void entry_durable(struct commit *cm)
+{
+	cm->round_seq = MCACHE_CLEAN;
+	start_apply(cm);
+	answer_flushes(cm);
+	cm->ops->durable(cm->arg);
+}
+
+static void header_done(struct hdr_write *hw)
+{
+	struct commit *cm = container_of(hw, struct commit, hw);
+
+	if (!step_done(cm, &hw->io))
+		return;
+	cm->log_live = true;
+	entry_durable(cm);
+}
+
+static void start_header(struct commit *cm)
+{
+	struct vhdx_err e;
+
+	cm->state = HEADER;
+	cm->pending = 1;
+	cm->pair->cur.log = cm->log.guid;
+	cm->hw.file = cm->file;
+	cm->hw.pair = cm->pair;
+	cm->hw.done = header_done;
+	if (hdr_write_start(&cm->hw, &e))
+		commit_fail(cm, &e);
+}
+
+static void log_sync_done(struct file_io *io)
+{
+	struct commit *cm = container_of(io, struct commit, io[0]);
+
+	if (!step_done(cm, io))
+		return;
+	if (cm->log_live)
+		entry_durable(cm);
+	else
+		start_header(cm); /* C4 */
+}
+
+static void sync_then(struct commit *cm, enum state state,
+		      void (*done)(struct file_io *))
+{
+	cm->state = state;
+	cm->pending = 1;
+	cm->io[0].op = FILE_SYNC;
+	cm->io[0].done = done;
+	file_submit(cm->file, &cm->io[0]);
+}
+
+static void log_write_done(struct file_io *io)
+{
+	struct commit *cm = io->opaque;
+
+	if (!step_done(cm, io))
+		return;
+	if (MUTATED(COMMIT_LOG_SYNC)) {
+		cm->pending = 1;
+		log_sync_done(&cm->io[0]);
+		return;
+	}
+	sync_then(cm, LOG_SYNC, log_sync_done); /* C2 */
+}
+
+static void start_log_write(struct commit *cm)
+{
+	cm->state = LOG_WRITE;
+	cm->pending = (unsigned)cm->log.part_cnt;
+	for (int i = 0; i < cm->log.part_cnt; i++) {
+		struct file_io *io = &cm->io[i];
+
+		io->op = FILE_WRITE;
+		io->off = cm->log.part_off[i];
+		io->len = cm->log.iov[i].iov_len;
+		io->iov = &cm->log.iov[i];
+		io->iov_cnt = 1;
+		io->iov_skip = 0;
+		io->opaque = cm;
+		io->done = log_write_done;
+		file_submit(cm->file, io);
+	}
+}
+
+static void payload_sync_done(struct file_io *io)
+{
+	struct commit *cm = container_of(io, struct commit, io[0]);
+
+	if (!step_done(cm, io))
+		return;
+	cm->payload_durable = cm->round_payload;
+	cm->home_durable = cm->round_home;
+	if (cm->page_cnt) {
+		start_log_write(cm);
+		return;
+	}
+	answer_flushes(cm);
+	end_round(cm);
+}
+
+/* Takes the longest-dirty pages, as they are now: later changes make them
+ * dirty again and wait for the next round. */
+static void take_pages(struct commit *cm)
+{
+	struct mpage *pages[FMT_LOG_SECTOR / FMT_LOG_DESC_LEN];
+	uint64_t size = align_down(cm->file->size, MIB);
+
+	cm->round_seq = mcache_oldest_dirty(cm->mc);
+	for (cm->page_cnt = 0; cm->page_cnt < cm->log.page_max;
+	     cm->page_cnt++) {
+		struct mpage *p = mcache_take(cm->mc);
+
+		if (!p)
+			break;
+		memcpy(cm->copies + (size_t)cm->page_cnt * MPAGE_LEN, p->data,
+		       MPAGE_LEN);
+		cm->homes[cm->page_cnt].cm = cm;
+		cm->homes[cm->page_cnt].page = p;
+		pages[cm->page_cnt] = p;
+	}
+	if (cm->page_cnt)
+		log_build(&cm->log, pages, cm->page_cnt, size, size);
+}
+
+static void start_round(struct commit *cm)
+{
+	bool payload, home;
+
+	ASSERT(cm->state == IDLE);
+	take_pages(cm);
+	cm->round_payload = cm->payload_cnt;
+	cm->round_home = cm->home_cnt;
+	payload = cm->payload_cnt != cm->payload_durable;
+	home = cm->home_cnt != cm->home_durable;
+	if (!cm->page_cnt && !payload)
+		return;
+	if ((payload || home) && !MUTATED(COMMIT_PAYLOAD_SYNC)) {
+		sync_then(cm, PAYLOAD_SYNC, payload_sync_done); /* C1, C3 */
+		return;
+	}
+	cm->state = PAYLOAD_SYNC;
+	cm->pending = 1;
+	cm->io[0].res = 0;
+	payload_sync_done(&cm->io[0]);
+}
+
+/* ---- the outside ------------------------------------------------------ */
+
+void commit_wrote(struct commit *cm)
+{
+	cm->payload_cnt++;
+}
+
+void commit_changed(struct commit *cm)
+{
+	cm->home_cnt++;
+}
+
+bool commit_is_due(const struct commit *cm)
+{
+	return mcache_dirty_cnt(cm->mc) >= cm->log.page_max;
+}
+
+void commit_kick(struct commit *cm)
+{
+	if (cm->state == IDLE && mcache_dirty_cnt(cm->mc))
+		start_round(cm);
+}
+
+bool commit_is_idle(const struct commit *cm)
+{
+	return (cm->state == IDLE || cm->state == FAILED) && !cm->pending &&
+	       list_empty(&cm->flushes) && list_empty(&cm->task.node);
+}
+
+int commit_close(struct commit *cm, struct vhdx_err *e)
+{
+	int rc = 0;
+
+	ASSERT(commit_is_idle(cm));
+	if (commit_failed(cm))
+		return commit_failure(cm, e);
+	if (!cm->log_live)
+		return 0;
+	if (cm->home_cnt != cm->home_durable && !MUTATED(CLOSE_HOME_SYNC))
+		rc = file_sync(cm->file, e); /* C5 */
+	if (rc)
+		return rc;
+	memset(&cm->pair->cur.log, 0, sizeof(cm->pair->cur.log));
+	return header_update(cm->file, cm->pair, e);
+}

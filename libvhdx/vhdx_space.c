@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What concerns the file as a whole while an image is written: the start of a
+ * session (rule W4 of vhdx_write.c), growth (W5), and giving freed space back
+ * (W3).
+ *
+ * Freed space goes through
+ *   mapped --freed_add--> freed[] --its change durable--> punched --> free
+ */
+#include <string.h>
+
+#include "mutation.h"
+#include "vhdx_img.h"
+
+/* ---- the first change --------------------------------------------------- */
+
+static void session_end_start(struct vhdx_image *vi, const struct vhdx_err *err)
+{
+	if (err)
+		commit_fail(vi->cm, err);
+	else
+		vi->session = SESSION_OPEN;
+	vmap_wake(&vi->session_waiters);
+}
+
+/* MS-VHDX 2.2.3: a damaged region table copy is mended through the log. */
+static void mend_regions(struct vhdx_image *vi)
+{
+	uint8_t *b;
+
+	if (vi->layout.region_bad < 0)
+		return;
+	b = vi->region_copy;
+	regions_encode(vi->layout.regions, b);
+	for (unsigned i = 0; i < FMT_REGION_LEN / MPAGE_LEN; i++)
+		if (!mcache_fill(vi->mc,
+				 FMT_REGION_OFF(vi->layout.region_bad) +
+					 i * MPAGE_LEN,
+				 b + i * MPAGE_LEN))
+			return; /* no page free: the next session mends it */
+}
+
+static void session_sized(struct file_io *io)
+{
+	struct vhdx_image *vi = container_of(io, struct vhdx_image, grow_io);
+
+	vi->growing = false;
+	if (io->res) {
+		session_end_start(vi, &io->err);
+		return;
+	}
+	commit_changed(vi->cm);
+	mend_regions(vi);
+	session_end_start(vi, NULL);
+}
+
+/* The file becomes whole MiB, and as long as its last block needs. */
+static void session_headers_done(struct hdr_write *hw)
+{
+	struct vhdx_image *vi = container_of(hw, struct vhdx_image, hw);
+
+	if (hw->io.res) {
+		session_end_start(vi, &hw->io.err);
+		return;
+	}
+	vi->growing = true;
+	vi->grow_io.op = FILE_TRUNCATE;
+	vi->grow_io.off = vi->space.mib_cnt * MIB;
+	vi->grow_io.done = session_sized;
+	if (vi->img.file->size == vi->grow_io.off) {
+		vi->grow_io.res = 0;
+		session_sized(&vi->grow_io);
+		return;
+	}
+	file_submit(vi->img.file, &vi->grow_io);
+}
+
+/* The new GUIDs are durable, in both headers, before anything else. */
+static void session_start(struct vhdx_image *vi)
+{
+	struct vhdx_err e;
+
+	vi->session = SESSION_STARTING;
+	if (!vi->file_guid_fresh)
+		guid_random(&vi->hdr.cur.file_write);
+	guid_random(&vi->hdr.cur.data_write);
+	vi->hw.file = vi->img.file;
+	vi->hw.pair = &vi->hdr;
+	vi->hw.done = session_headers_done;
+	if (hdr_write_start(&vi->hw, &e))
+		session_end_start(vi, &e);
+}
+
+static bool session_entered(struct image_map *m)
+{
+	struct vhdx_image *vi = vi_of(m->img);
+
+	if (commit_failed(vi->cm)) {
+		m->res = commit_failure(vi->cm, &m->err);
+		return true;
+	}
+	return vmap_of(m)->after(m);
+}
+
+bool session_enter(struct image_map *m, bool (*next)(struct image_map *m))
+{
+	struct vhdx_image *vi = vi_of(m->img);
+
+	if (vi->session == SESSION_OPEN)
+		return next(m);
+	vmap_of(m)->next = session_entered;
+	vmap_of(m)->after = next;
+	list_add_tail(&vi->session_waiters, &m->node);
+	if (vi->session == SESSION_CLEAN)
+		session_start(vi);
+	return false;
+}
+
+/* ---- growth -------------------------------------------------------------- */
+
+static void grow_failed(struct vhdx_image *vi, const struct vhdx_err *err)
+{
+	struct list all;
+
+	list_init(&all);
+	list_splice(&all, &vi->grow_queue);
+	while (!list_empty(&all)) {
+		struct alloc *al = list_first(&all, struct alloc, queue);
+
+		list_del(&al->queue);
+		alloc_failed(al, err);
+	}
+}
+
+static void grow_done(struct file_io *io)
+{
+	struct vhdx_image *vi = container_of(io, struct vhdx_image, grow_io);
+	struct list all;
+
+	vi->growing = false;
+	if (io->res) {
+		grow_failed(vi, &io->err);
+		return;
+	}
+	if (!MUTATED(GROWTH_COUNTS))
+		commit_changed(vi->cm); /* W5 */
+	space_grow(&vi->space, io->off);
+	list_init(&all);
+	list_splice(&all, &vi->grow_queue);
+	while (!list_empty(&all)) {
+		struct alloc *al = list_first(&all, struct alloc, queue);
+
+		list_del(&al->queue);
+		alloc_retry(al); /* may queue it again */
+	}
+}
+
+void grow_start(struct loop_task *t)
+{
+	struct vhdx_image *vi = container_of(t, struct vhdx_image, grow_task);
+	uint64_t len = u64_max(VI_GROW_LEN, vi->img.block_len);
+	struct vhdx_err e;
+
+	vi->grow_io.op = FILE_TRUNCATE;
+	vi->grow_io.done = grow_done;
+	vi->grow_io.off = vi->space.mib_cnt * MIB + len;
+	if (space_reserve(&vi->space, vi->grow_io.off, &e)) {
+		vi->growing = false;
+		grow_failed(vi, &e);
+		return;
+	}
+	file_submit(vi->img.file, &vi->grow_io);
+}
+
+void space_wait_growth(struct vhdx_image *vi, struct alloc *al)
+{
+	list_add_tail(&vi->grow_queue, &al->queue);
+	if (vi->growing)
+		return;
+	vi->growing = true;
+	loop_defer(vi->img.file->loop, &vi->grow_task);
+}
+
+/* ---- giving space back ---------------------------------------------------- */
+
+bool freed_has_room(const struct vhdx_image *vi)
+{
+	return vi->freed_cnt < VI_FREED;
+}
+
+void freed_add(struct vhdx_image *vi, uint64_t off, uint64_t len)
+{
+	unsigned last = (vi->freed_head + vi->freed_cnt - 1) % VI_FREED;
+	uint64_t seq = mcache_seq(vi->mc);
+
+	if (MUTATED(FREED_AFTER_COMMIT)) {
+		space_release(&vi->space, off, len, false);
+		return;
+	}
+	if (vi->freed_cnt &&
+	    vi->freed[last].off + vi->freed[last].len == off) {
+		vi->freed[last].len += len;
+		vi->freed[last].seq = seq;
+		return;
+	}
+	ASSERT(freed_has_room(vi));
+	last = (vi->freed_head + vi->freed_cnt++) % VI_FREED;
+	vi->freed[last] = (struct freed){ off, len, seq };
+}
+
+static void punch_done(struct file_io *io)
+{
+	struct vhdx_image *vi = container_of(io, struct vhdx_image, punch_io);
+
+	/* A host that cannot punch keeps the space; that harms nobody. */
+	space_release(&vi->space, vi->punching.off, vi->punching.len,
+		      !io->res && io->res_punched);
+	vi->reclaiming = false;
+	freed_reclaim(vi);
+}
+
+void freed_reclaim(struct vhdx_image *vi)
+{
+	if (vi->reclaiming || !vi->freed_cnt ||
+	    vi->freed[vi->freed_head].seq >= commit_durable(vi->cm))
+		return;
+	vi->punching = vi->freed[vi->freed_head];
+	vi->freed_head = (vi->freed_head + 1) % VI_FREED;
+	vi->freed_cnt--;
+	vi->reclaiming = true;
+	vi->punch_io.op = FILE_PUNCH;
+	vi->punch_io.off = vi->punching.off;
+	vi->punch_io.len = vi->punching.len;
+	vi->punch_io.done = punch_done;
+	file_submit(vi->img.file, &vi->punch_io);
+	if (!list_empty(&vi->freed_waiters))
+		vmap_wake(&vi->freed_waiters);
+}
+
+bool space_is_idle(const struct vhdx_image *vi)
+{
+	bool stuck = commit_failed(vi->cm);
+
+	return !vi->growing && !vi->reclaiming && (stuck || !vi->freed_cnt);
+}

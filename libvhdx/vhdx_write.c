@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing to a base disk: where a write goes, and when a new block becomes
+ * part of the disk.
+ *
+ *   no space --space_alloc--> has space --FILE_ZERO if stale--> ready
+ *      |  ^                                                       |
+ *      v  | alloc_retry                    payload written by the caller
+ *   file grows                                                    |
+ *                     published (in the BAT page) <--end_write ok-+
+ *                     given back                  <--all claims failed
+ *
+ * Write-path rules. commit.c turns BAT pages durable under its rules C1..C7;
+ * these say what may be in a page:
+ *
+ *  W1  A BAT entry enters its page after the payload write that needs it has
+ *      completed. So every page snapshot names blocks whose payload a sync
+ *      submitted now covers (C1).
+ *  W2  A new block reads as zeros everywhere, on the host, before any payload
+ *      goes into it: fresh space does, stale space is zeroed first. So sectors
+ *      nobody wrote never show another block's data.
+ *  W3  Space that a page change frees is handed out again only after that
+ *      change is durable (vhdx_space.c): else a power failure would leave the
+ *      old owner pointing at the new owner's data.
+ *  W4  Nothing in the file changes before FileWriteGuid, and nothing a reader
+ *      of the disk can see before DataWriteGuid, is new and durable
+ *      (session_enter).
+ *  W5  Space is inside the file, by a completed size change, before payload
+ *      goes there; the next log entry's sync makes that size durable.
+ */
+#include "mutation.h"
+#include "vhdx_img.h"
+
+static bool write_with_page(struct image_map *m);
+static bool write_retry(struct image_map *m);
+
+/* ---- the table of blocks being allocated ------------------------------- */
+
+void alloc_init(struct vhdx_image *vi)
+{
+	list_init(&vi->allocs_free);
+	for (unsigned i = 0; i < VI_ALLOCS; i++) {
+		list_init(&vi->alloc_buckets[i]);
+		list_init(&vi->allocs[i].queue);
+		list_init(&vi->allocs[i].waiters);
+		loop_task_init(&vi->allocs[i].io.task, NULL);
+		vi->allocs[i].vi = vi;
+		list_add_tail(&vi->allocs_free, &vi->allocs[i].node);
+	}
+}
+
+static struct alloc *alloc_find(struct vhdx_image *vi, uint64_t blk)
+{
+	struct list *it;
+
+	list_for_each(it, &vi->alloc_buckets[blk % VI_ALLOCS]) {
+		struct alloc *al = list_entry(it, struct alloc, node);
+
+		if (al->blk == blk)
+			return al;
+	}
+	return NULL;
+}
+
+/* A claim ends. The last one returns the space if nobody published it. */
+static void alloc_unclaim(struct alloc *al)
+{
+	struct vhdx_image *vi = al->vi;
+
+	if (--al->refs)
+		return;
+	if (!al->published && !al->own && al->state != ALLOC_SPACE)
+		space_release(&vi->space, al->file_off, vi->img.block_len,
+			      false);
+	list_del(&al->node);
+	mcache_put(vi->mc, al->page);
+	list_add_head(&vi->allocs_free, &al->node);
+	if (!list_empty(&vi->alloc_waiters))
+		vmap_wake(&vi->alloc_waiters);
+}
+
+/* ---- giving a block its space ------------------------------------------ */
+
+static void write_result(struct image_map *m, struct alloc *al)
+{
+	uint64_t in_block = m->voff % m->img->block_len;
+
+	m->len = u64_min(m->len, m->img->block_len - in_block);
+	m->kind = MAP_DATA;
+	m->file = m->img->file;
+	m->file_off = al->file_off + in_block;
+	m->claim = al;
+}
+
+static bool write_ready(struct image_map *m)
+{
+	write_result(m, m->claim);
+	return true;
+}
+
+static void publish(struct alloc *al)
+{
+	struct vhdx_image *vi = al->vi;
+
+	if (al->published)
+		return;
+	al->published = true;
+	bat_set(al->page, bat_entry_pos(&vi->layout, al->blk),
+		bat_entry_make(BAT_FULLY_PRESENT, al->file_off));
+	mcache_dirty(vi->mc, al->page);
+}
+
+static void alloc_ready(struct alloc *al)
+{
+	al->state = ALLOC_READY;
+	if (MUTATED(PUBLISH_AFTER_PAYLOAD))
+		publish(al);
+	vmap_wake(&al->waiters);
+}
+
+void alloc_failed(struct alloc *al, const struct vhdx_err *err)
+{
+	struct list all;
+
+	/* The last unclaim frees al: nothing may touch it afterwards. */
+	list_init(&all);
+	list_splice(&all, &al->waiters);
+	while (!list_empty(&all)) {
+		struct image_map *m = list_first(&all, struct image_map, node);
+
+		list_del(&m->node);
+		m->claim = NULL;
+		alloc_unclaim(al);
+		vmap_fail(m, err);
+		m->done(m);
+	}
+}
+
+static void zero_done(struct file_io *io)
+{
+	struct alloc *al = container_of(io, struct alloc, io);
+
+	if (io->res)
+		alloc_failed(al, &io->err);
+	else
+		alloc_ready(al);
+}
+
+/* W2 */
+static void start_zero(struct alloc *al)
+{
+	al->state = ALLOC_ZERO;
+	al->io.op = FILE_ZERO;
+	al->io.off = al->file_off;
+	al->io.len = al->vi->img.block_len;
+	al->io.done = zero_done;
+	file_submit(al->vi->img.file, &al->io);
+}
+
+/* Finds space; true if the block is ready at once, else its waiters are woken
+ * later. */
+static bool find_space(struct alloc *al)
+{
+	struct vhdx_image *vi = al->vi;
+	bool zero = false;
+
+	if (!al->own && !space_alloc(&vi->space, vi->img.block_len,
+				     &al->file_off, &zero)) {
+		space_wait_growth(vi, al);
+		return false;
+	}
+	if (!zero && !MUTATED(ZERO_REUSED_SPACE)) {
+		start_zero(al);
+		return false;
+	}
+	al->state = ALLOC_READY;
+	if (MUTATED(PUBLISH_AFTER_PAYLOAD))
+		publish(al);
+	return true;
+}
+
+void alloc_retry(struct alloc *al)
+{
+	if (find_space(al))
+		alloc_ready(al);
+}
+
+/* ---- map_write and end_write ------------------------------------------- */
+
+/* Joins the block's allocation; the page's pin is the alloc's. */
+static bool claim(struct image_map *m, struct alloc *al)
+{
+	al->refs++;
+	m->claim = al;
+	if (al->state == ALLOC_READY)
+		return write_ready(m);
+	vmap_of(m)->next = write_ready;
+	list_add_tail(&al->waiters, &m->node);
+	return false;
+}
+
+static bool start_alloc(struct image_map *m, uint64_t entry)
+{
+	struct vhdx_image *vi = vi_of(m->img);
+	struct alloc *al;
+
+	if (list_empty(&vi->allocs_free)) {
+		vmap_put_page(m);
+		vmap_of(m)->next = write_retry;
+		list_add_tail(&vi->alloc_waiters, &m->node);
+		return false;
+	}
+	al = list_first(&vi->allocs_free, struct alloc, node);
+	list_del(&al->node);
+	al->blk = vmap_blk(m);
+	al->state = ALLOC_SPACE;
+	al->refs = 0;
+	al->published = false;
+	al->own = bat_has_space(entry);
+	al->file_off = bat_entry_off(entry);
+	al->page = vmap_of(m)->w.page;
+	list_add_tail(&vi->alloc_buckets[al->blk % VI_ALLOCS], &al->node);
+	find_space(al);
+	return claim(m, al);
+}
+
+static bool write_with_page(struct image_map *m)
+{
+	struct vhdx_image *vi = vi_of(m->img);
+	struct alloc *al = alloc_find(vi, vmap_blk(m));
+	uint64_t entry, in_block = m->voff % m->img->block_len;
+
+	if (al) {
+		vmap_put_page(m);
+		return claim(m, al);
+	}
+	if (!vmap_entry(m, &entry)) {
+		vmap_put_page(m);
+		return true;
+	}
+	if (bat_entry_state(entry) != BAT_FULLY_PRESENT)
+		return start_alloc(m, entry);
+	m->len = u64_min(m->len, m->img->block_len - in_block);
+	m->kind = MAP_DATA;
+	m->file = m->img->file;
+	m->file_off = bat_entry_off(entry) + in_block;
+	vmap_put_page(m);
+	return true;
+}
+
+static bool write_retry(struct image_map *m)
+{
+	return vmap_with_page(m, write_with_page);
+}
+
+bool vhdx_map_write(struct image *img, struct image_map *m)
+{
+	struct vhdx_image *vi = vi_of(img);
+
+	m->claim = NULL;
+	if (commit_failed(vi->cm)) {
+		m->res = commit_failure(vi->cm, &m->err);
+		return true;
+	}
+	return session_enter(m, write_retry);
+}
+
+bool vhdx_end_write(struct image *img, struct image_map *m, bool ok)
+{
+	struct vhdx_image *vi = vi_of(img);
+	struct alloc *al = m->claim;
+
+	commit_wrote(vi->cm); /* a failed write may have written a part */
+	m->res = 0;
+	m->claim = NULL;
+	if (al) {
+		if (ok)
+			publish(al); /* W1 */
+		alloc_unclaim(al);
+	}
+	if (commit_is_due(vi->cm))
+		commit_kick(vi->cm);
+	return true;
+}
