@@ -27,7 +27,6 @@ struct breq {
 	struct range_lock lock;
 	uint64_t pos; /* bytes done */
 	int res;
-	bool running; /* inside step(): completions only flag */
 	struct image_map map;
 	struct file_io io;
 	struct image_flush flush;

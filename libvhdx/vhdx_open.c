@@ -196,7 +196,7 @@ static void fill_info(struct vhdx_image *vi, const struct guid *log)
 		     : l->leave_allocated ? VHDX_TYPE_FIXED
 					  : VHDX_TYPE_DYNAMIC;
 	memcpy(info->disk_id, l->disk_id.b, 16);
-	layout_creator(l, info->creator, sizeof(info->creator));
+	layout_creator(&l->ident, info->creator, sizeof(info->creator));
 	memcpy(info->log_guid, log->b, 16);
 	info->bat_off = l->bat_off;
 	info->bat_len = l->bat_len;
