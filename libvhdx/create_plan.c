@@ -6,13 +6,12 @@
  */
 #include "err.h"
 #include "format.h"
+#include "vhdx_create.h"
 
 #define VHD_SIZE_MAX (2040 * GIB)
 #define VHD_BLOCK_MIN (512 * KIB)
 #define VHD_FOOTER_LEN 512u
 #define VHD_DYNHEADER_LEN 1024u
-#define VHDX_LOG_LEN MIB
-#define VHDX_META_LEN MIB
 
 static void set_default(uint32_t *field, uint64_t value)
 {
@@ -70,7 +69,7 @@ static int check_block(const struct vhdx_create_opts *o, uint64_t min,
 }
 
 static int plan_vhdx(struct vhdx_create_opts *o, uint64_t *file_len,
-		     struct vhdx_err *e)
+		     uint64_t *written_len, struct vhdx_err *e)
 {
 	set_default(&o->block_len, 32 * MIB);
 	set_default(&o->sector_len, 512);
@@ -82,13 +81,10 @@ static int plan_vhdx(struct vhdx_create_opts *o, uint64_t *file_len,
 		rc = check_block(o, FMT_BLOCK_MIN, e);
 	if (rc)
 		return rc;
-	uint64_t blk_cnt = div_up(o->size_len, o->block_len);
-	uint64_t ratio = (o->sector_len * UINT64_C(0x800000)) / o->block_len;
-	uint64_t bat_len = 8 * (blk_cnt + (blk_cnt - 1) / ratio);
-	*file_len = FMT_FIRST_OFF + VHDX_LOG_LEN + VHDX_META_LEN +
-		    align_up(bat_len, MIB);
-	if (o->type == VHDX_TYPE_FIXED)
-		*file_len += blk_cnt * o->block_len;
+	struct create_place p;
+	create_place_init(&p, o);
+	*file_len = p.file_len;
+	*written_len = p.bat_off; /* the BAT of a dynamic disk is sparse */
 	return 0;
 }
 
@@ -154,8 +150,9 @@ int vhdx_create_plan(struct vhdx_create_opts *opts, uint64_t *file_len,
 		return err_set(e, VHDX_E_UNSUPPORTED,
 			       "differencing images cannot be created yet");
 	int rc;
+	uint64_t written_len = 4 * MIB;
 	if (opts->format == VHDX_FORMAT_VHDX)
-		rc = plan_vhdx(opts, file_len, e);
+		rc = plan_vhdx(opts, file_len, &written_len, e);
 	else if (opts->format == VHDX_FORMAT_VHD)
 		rc = plan_vhd(opts, file_len, e);
 	else
@@ -165,7 +162,7 @@ int vhdx_create_plan(struct vhdx_create_opts *opts, uint64_t *file_len,
 	opts->type_given = true;
 	bool full = opts->type == VHDX_TYPE_FIXED &&
 		    opts->format != VHDX_FORMAT_RAW;
-	*host_len = full ? *file_len : u64_min(*file_len, 4 * MIB);
+	*host_len = full ? *file_len : u64_min(*file_len, written_len);
 	if (opts->format == VHDX_FORMAT_RAW)
 		*host_len = 0;
 	return 0;

@@ -14,7 +14,8 @@
 struct layout {
 	struct fmt_ident ident;
 	struct fmt_region_table *regions; /* owned */
-	int region_bad; /* copy 0 or 1 is damaged, the other was used; -1: none */
+	int region_bad; /* copy 0 or 1 is damaged (or 1 differs), the other was
+			   used; -1: none */
 	struct vhdx_err region_why;
 	uint64_t bat_off, meta_off;
 	uint32_t bat_len, meta_len;
@@ -35,10 +36,14 @@ int layout_load(struct file *f, const struct fmt_header *hdr,
 		struct layout *l, struct vhdx_err *e) must_check;
 void layout_free(struct layout *l); /* zeroed or failed ones allowed */
 
-/* Parts of layout_load that check reuses. */
+/* Parts of layout_load that check reuses, on a zeroed l: regions, then meta.
+ * After a failure l keeps what had been found so far. */
 int layout_load_regions(struct file *f, const struct fmt_header *hdr,
 			struct layout *l, struct vhdx_err *e) must_check;
 int layout_load_meta(struct file *f, struct layout *l,
 		     struct vhdx_err *e) must_check;
+
+/* The creator as UTF-8, unprintables replaced, cut to cap bytes. */
+void layout_creator(const struct fmt_ident *id, char *out, size_t cap);
 
 #endif
