@@ -20,6 +20,8 @@
 #define FMT_REGION_OFF(copy) (64 * KIB * ((uint64_t)(copy) + 3))
 #define FMT_REGION_MAX 2047u
 #define FMT_META_TABLE_LEN (64 * KIB)
+#define FMT_META_ENTRY_LEN 32u /* the table's header is as long */
+#define FMT_META_USER_MAX 1024u
 #define FMT_META_MAX 2047u
 #define FMT_META_ITEM_MAX MIB
 #define FMT_FIRST_OFF MIB /* below it: identifier, headers, region tables */
@@ -116,6 +118,13 @@ extern const struct guid FMT_META_PMEM;	      /* NVDIMM label area */
  * (id, user), no overlap, at most 1024 user entries. */
 int meta_table_decode(const uint8_t *b /* FMT_META_TABLE_LEN */, uint64_t off,
 		      uint32_t region_len, struct fmt_meta_table *out,
+		      struct vhdx_err *e) must_check;
+/* Its parts, for who wants to know all that is wrong: header (signature, count,
+ * reserved bytes), one entry (bounds, flags). */
+int meta_header_decode(const uint8_t b[FMT_META_ENTRY_LEN], uint64_t off,
+		       uint32_t *cnt, struct vhdx_err *e) must_check;
+int meta_entry_decode(const uint8_t b[FMT_META_ENTRY_LEN], uint64_t off,
+		      uint32_t region_len, struct fmt_meta_entry *out,
 		      struct vhdx_err *e) must_check;
 void meta_table_encode(const struct fmt_meta_table *in,
 		       uint8_t *b /* FMT_META_TABLE_LEN */);

@@ -25,7 +25,6 @@
 enum {
 	META_CNT = 10,
 	META_ENTRY = 32,
-	META_ENTRY_LEN = 32,
 	META_ID = 0,
 	META_OFF = 16,
 	META_LEN = 20,
@@ -36,11 +35,10 @@ enum {
 	META_VDISK = 2,
 	META_REQUIRED = 4,
 	META_FLAGS_ALL = 7,
-	META_USER_MAX = 1024,
 };
 
-static_assert(META_ENTRY + META_ENTRY_LEN * FMT_META_MAX <= FMT_META_TABLE_LEN,
-	      "a full metadata table fits");
+static_assert(META_ENTRY + FMT_META_ENTRY_LEN * FMT_META_MAX <=
+	      FMT_META_TABLE_LEN, "a full metadata table fits");
 
 const struct guid FMT_META_FILE_PARAMS = GUID_INIT(0xcaa16737, 0xfa36, 0x4d43,
 	0xb3, 0xb6, 0x33, 0xf0, 0xaa, 0x44, 0xe7, 0x6b);
@@ -87,8 +85,9 @@ static int entry_verify_place(const struct fmt_meta_entry *m, uint64_t off,
 	return 0;
 }
 
-static int entry_decode(const uint8_t *b, uint64_t off, uint32_t region_len,
-			struct fmt_meta_entry *out, struct vhdx_err *e)
+int meta_entry_decode(const uint8_t b[FMT_META_ENTRY_LEN], uint64_t off,
+		      uint32_t region_len, struct fmt_meta_entry *out,
+		      struct vhdx_err *e)
 {
 	uint32_t flags = get_le32(b + META_FLAGS);
 
@@ -139,8 +138,8 @@ static int entry_verify_unique(const struct fmt_meta_table *t, uint32_t i,
 	return 0;
 }
 
-static int table_verify_header(const uint8_t *b, uint64_t off,
-			       struct vhdx_err *e)
+int meta_header_decode(const uint8_t b[FMT_META_ENTRY_LEN], uint64_t off,
+		       uint32_t *cnt, struct vhdx_err *e)
 {
 	if (memcmp(b, "metadata", 8) != 0)
 		return err_corrupt(e, VHDX_OBJ_META, off, "2.6.1.1",
@@ -152,6 +151,7 @@ static int table_verify_header(const uint8_t *b, uint64_t off,
 				   "metadata table: EntryCount is %u, must be "
 				   "at most %u", get_le16(b + META_CNT),
 				   FMT_META_MAX);
+	*cnt = get_le16(b + META_CNT);
 	for (unsigned i = 8; i < META_ENTRY; i++)
 		if (b[i] != 0 && i / 2 != META_CNT / 2)
 			return err_corrupt(e, VHDX_OBJ_META, off + i,
@@ -165,26 +165,25 @@ int meta_table_decode(const uint8_t *b, uint64_t off, uint32_t region_len,
 		      struct fmt_meta_table *out, struct vhdx_err *e)
 {
 	unsigned users = 0;
-	int rc = table_verify_header(b, off, e);
+	int rc = meta_header_decode(b, off, &out->cnt, e);
 
 	if (rc)
 		return rc;
-	out->cnt = get_le16(b + META_CNT);
 	for (uint32_t i = 0; i < out->cnt; i++) {
-		size_t pos = META_ENTRY + (size_t)i * META_ENTRY_LEN;
+		size_t pos = META_ENTRY + (size_t)i * FMT_META_ENTRY_LEN;
 
-		rc = entry_decode(b + pos, off + pos, region_len, &out->e[i],
-				  e);
+		rc = meta_entry_decode(b + pos, off + pos, region_len,
+				       &out->e[i], e);
 		if (!rc)
 			rc = entry_verify_unique(out, i, off + pos, e);
 		if (rc)
 			return rc;
 		users += out->e[i].user;
 	}
-	if (users > META_USER_MAX)
+	if (users > FMT_META_USER_MAX)
 		return err_corrupt(e, VHDX_OBJ_META, off, "2.6.1.2",
 				   "metadata table: %u user entries, must be "
-				   "at most %d", users, META_USER_MAX);
+				   "at most %u", users, FMT_META_USER_MAX);
 	return 0;
 }
 
@@ -195,7 +194,8 @@ void meta_table_encode(const struct fmt_meta_table *in, uint8_t *b)
 	put_le16(b + META_CNT, (uint16_t)in->cnt);
 	for (uint32_t i = 0; i < in->cnt; i++) {
 		const struct fmt_meta_entry *m = &in->e[i];
-		uint8_t *p = b + META_ENTRY + (size_t)i * META_ENTRY_LEN;
+		uint8_t *p = b + META_ENTRY +
+			     (size_t)i * FMT_META_ENTRY_LEN;
 
 		memcpy(p + META_ID, m->id.b, 16);
 		put_le32(p + META_OFF, m->off);
