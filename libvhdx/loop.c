@@ -20,6 +20,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "mem.h"
 #include "workers.h"
 
 struct loop {
@@ -34,7 +35,7 @@ struct loop {
 
 int loop_new(struct loop **out, struct vhdx_err *e)
 {
-	struct loop *l = calloc(1, sizeof(*l));
+	struct loop *l = mem_zalloc(sizeof(*l));
 
 	if (!l)
 		return err_set(e, VHDX_E_NOMEM, "event loop: out of memory");
@@ -42,7 +43,7 @@ int loop_new(struct loop **out, struct vhdx_err *e)
 	if (l->event_fd < 0) {
 		int rc = err_sys(e, errno, "event loop: eventfd");
 
-		free(l);
+		mem_free(l);
 		return rc;
 	}
 	list_init(&l->ready);
@@ -63,7 +64,7 @@ void loop_free(struct loop *l)
 	ASSERT(list_empty(&l->posted));
 	pthread_mutex_destroy(&l->lock);
 	close(l->event_fd);
-	free(l);
+	mem_free(l);
 }
 
 static void wake(struct loop *l)

@@ -35,8 +35,8 @@ void loop_defer(struct loop *l, struct loop_task *t);
 void loop_post(struct loop *l, struct loop_task *t);
 
 /* [loop] Runs what is ready; if nothing is, waits up to timeout_ms (-1: for
- * ever, 0: not); a signal ends the wait. Returns the number of tasks run. A task
- * may turn the loop itself. */
+ * ever, 0: not); a signal ends the wait. Returns the number of tasks run. A
+ * task may turn the loop itself. */
 int loop_turn(struct loop *l, int timeout_ms);
 
 /* Readable when loop_turn() has work, and until a turn has found that there is

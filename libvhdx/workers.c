@@ -10,6 +10,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "mem.h"
+
 struct workers {
 	struct loop *loop;
 	pthread_mutex_t lock;
@@ -23,10 +25,10 @@ struct workers {
 
 int workers_new(struct loop *l, struct workers **out, struct vhdx_err *e)
 {
-	struct workers *w = calloc(1, sizeof(*w));
+	struct workers *w = mem_zalloc(sizeof(*w));
 
 	if (!w)
-		return err_set(e, VHDX_E_NOMEM, "worker threads: out of memory");
+		return err_set(e, VHDX_E_NOMEM, "workers: out of memory");
 	w->loop = l;
 	list_init(&w->queue);
 	pthread_mutex_init(&w->lock, NULL);
@@ -104,5 +106,5 @@ void workers_free(struct workers *w)
 		pthread_join(w->threads[i], NULL);
 	pthread_cond_destroy(&w->more);
 	pthread_mutex_destroy(&w->lock);
-	free(w);
+	mem_free(w);
 }

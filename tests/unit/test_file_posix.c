@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/* Real files, their locks, and what the messages say about the other side. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "file.h"
+#include "t.h"
+
+static struct loop *loop;
+
+static const char *new_path(const char *name)
+{
+	static char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", t_tmpdir(), name);
+	return path;
+}
+
+static int open_path(const char *path, unsigned flags, struct file **f)
+{
+	if (!loop)
+		T_OK(loop_new(&loop, &t_err));
+	return opener_default.open(&opener_default, loop, path, flags, f,
+				   &t_err);
+}
+
+static void close_all(struct file *f)
+{
+	file_close(f);
+	loop_free(loop);
+	loop = NULL;
+}
+
+static struct file *new_file(const char *path)
+{
+	struct file *f = NULL;
+
+	T_OK(open_path(path, OPENER_WRITE | OPENER_CREATE, &f));
+	return f;
+}
+
+/* A process that opens `path` and keeps it open until it is killed. */
+static pid_t spawn_holder(const char *path, unsigned flags)
+{
+	int ready[2];
+	char c;
+	pid_t pid;
+
+	T_TRUE(pipe(ready) == 0);
+	pid = fork();
+	T_TRUE(pid >= 0);
+	if (pid == 0) {
+		struct loop *l;
+		struct file *f;
+
+		if (loop_new(&l, NULL) ||
+		    opener_default.open(&opener_default, l, path, flags, &f,
+					NULL))
+			_exit(1);
+		if (write(ready[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	T_EQ_U64(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	return pid;
+}
+
+static void end_holder(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void second_writer_is_told_the_pid_of_the_first(void)
+{
+	const char *path = new_path("image");
+	struct file *f;
+	char text[64];
+	pid_t pid;
+
+	close_all(new_file(path));
+	pid = spawn_holder(path, OPENER_WRITE);
+	snprintf(text, sizeof(text), "is in use by process %d (unit)", pid);
+	T_FAILS(open_path(path, OPENER_WRITE, &f), VHDX_E_BUSY, text);
+	snprintf(text, sizeof(text), "is being written to by process %d", pid);
+	T_FAILS(open_path(path, 0, &f), VHDX_E_BUSY, text);
+	end_holder(pid);
+	T_OK(open_path(path, OPENER_WRITE, &f));
+	close_all(f);
+}
+
+static void readers_share_and_keep_writers_out(void)
+{
+	const char *path = new_path("image");
+	struct file *f;
+	pid_t a, b;
+
+	close_all(new_file(path));
+	a = spawn_holder(path, 0);
+	b = spawn_holder(path, 0);
+	T_FAILS(open_path(path, OPENER_WRITE, &f), VHDX_E_BUSY,
+		"and 1 other: wait for it to finish");
+	T_OK(open_path(path, 0, &f));
+	close_all(f);
+	end_holder(a);
+	end_holder(b);
+}
+
+static void opening_twice_in_one_process_is_refused(void)
+{
+	const char *path = new_path("image");
+	struct file *f = new_file(path), *g;
+
+	T_FAILS(open_path(path, 0, &g), VHDX_E_BUSY, "by this very process");
+	T_OK(open_path(path, OPENER_NOLOCK, &g));
+	file_close(g);
+	close_all(f);
+}
+
+static void closing_gives_the_lock_back(void)
+{
+	const char *path = new_path("image");
+	struct file *f = new_file(path);
+
+	file_close(f);
+	T_OK(open_path(path, OPENER_WRITE, &f));
+	close_all(f);
+}
+
+static void what_is_not_a_file_is_named(void)
+{
+	const char *path = new_path("pipe");
+	struct file *f;
+
+	T_TRUE(mkfifo(path, 0600) == 0);
+	T_FAILS(open_path(path, 0, &f), VHDX_E_INVAL, "is a named pipe, not");
+	T_FAILS(open_path("/var", 0, &f), VHDX_E_INVAL, "/var: is a directory");
+	T_FAILS(open_path("/dev/null", OPENER_WRITE, &f), VHDX_E_INVAL,
+		"is a character device");
+	T_FAILS(open_path("/nowhere/x", 0, &f), VHDX_E_NOTFOUND, "/nowhere/x");
+	close_all(NULL);
+}
+
+static void create_refuses_an_existing_file(void)
+{
+	const char *path = new_path("image");
+	struct file *f = new_file(path), *g;
+
+	T_FAILS(open_path(path, OPENER_WRITE | OPENER_CREATE, &g),
+		VHDX_E_EXISTS, "exists already");
+	close_all(f);
+}
+
+static void descriptors_do_not_leak_into_other_programs(void)
+{
+	const char *path = new_path("image");
+	struct file *f = new_file(path);
+	char link[64], target[128];
+
+	for (int fd = 0; fd < 64; fd++) {
+		ssize_t n;
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		n = readlink(link, target, sizeof(target) - 1);
+		if (n <= 0)
+			continue;
+		target[n] = '\0';
+		if (strcmp(target, path) == 0)
+			T_TRUE(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	}
+	close_all(f);
+}
+
+struct punch {
+	struct file_io io;
+	bool done;
+};
+
+static void punch_done(struct file_io *io)
+{
+	container_of(io, struct punch, io)->done = true;
+}
+
+static void punch(struct file *f, struct punch *p, uint64_t off, uint64_t len)
+{
+	*p = (struct punch){ .io = { .op = FILE_PUNCH, .off = off, .len = len,
+				     .done = punch_done } };
+	file_submit(f, &p->io);
+	while (!p->done)
+		(void)loop_turn(loop, -1);
+}
+
+static void punch_gives_space_back_and_says_so(void)
+{
+	struct file *f = new_file(new_path("image"));
+	static uint8_t buf[MIB];
+	uint64_t before;
+	struct punch p;
+
+	t_fill(buf, sizeof(buf), 1);
+	T_OK(file_write(f, 0, buf, sizeof(buf), &t_err));
+	T_OK(file_sync(f, &t_err));
+	before = file_host_len(f);
+	punch(f, &p, 0, MIB);
+	T_OK(p.io.res);
+	if (p.io.res_punched)
+		T_TRUE(file_host_len(f) + MIB / 2 < before);
+	close_all(f);
+}
+
+static void zero_of_a_read_only_descriptor_fails_with_the_errno(void)
+{
+	const char *path = new_path("image");
+	struct file *f = new_file(path), *g = NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	T_OK(file_truncate(f, MIB, &t_err));
+	/* Claims to be writable, so that the host is asked and refuses. */
+	T_OK(file_posix_new(loop, fd, path, true, &g, &t_err));
+	T_FAILS(file_zero(g, 4096, 4096, &t_err), VHDX_E_IO,
+		"write zeroes at offset 4096, length 4096");
+	T_FAILS(file_write(g, 0, "x", 1, &t_err), VHDX_E_IO,
+		"write at offset 0, length 1");
+	T_TRUE(t_err.sys_errno == EBADF);
+	T_EQ_U64(g->size, MIB);
+	file_close(g);
+	close_all(f);
+}
+
+static void zero_works_where_the_host_cannot_do_it(void)
+{
+	/* A memory file lacks ZERO_RANGE: the hole or the write must do. */
+	int fd = memfd_create("zero", MFD_CLOEXEC);
+	struct file *f = NULL;
+	uint8_t b[3] = { 1, 2, 3 };
+
+	T_OK(loop_new(&loop, &t_err));
+	T_OK(file_posix_new(loop, fd, "memfd", true, &f, &t_err));
+	T_OK(file_write(f, 4095, b, 3, &t_err));
+	T_OK(file_zero(f, 4096, 1, &t_err));
+	T_OK(file_read(f, 4095, b, 3, &t_err));
+	T_TRUE(b[0] == 1 && b[1] == 0 && b[2] == 3);
+	T_EQ_U64(f->size, 4098);
+	close_all(f);
+}
+
+static void failed_sync_is_never_followed_by_a_good_one(void)
+{
+	const char *path = new_path("image");
+	struct file *f;
+	int fd, good;
+
+	close_all(new_file(path));
+	T_OK(loop_new(&loop, &t_err));
+	/* Such a descriptor cannot be synced... */
+	fd = open(path, O_PATH | O_CLOEXEC);
+	good = open(path, O_RDWR | O_CLOEXEC);
+	T_OK(file_posix_new(loop, fd, path, true, &f, &t_err));
+	T_FAILS(file_sync(f, &t_err), VHDX_E_IO, ": sync: ");
+	/* ...and now it could. */
+	T_TRUE(dup3(good, fd, O_CLOEXEC) == fd);
+	close(good);
+	T_OK(file_write(f, 0, "x", 1, &t_err));
+	T_FAILS(file_sync(f, &t_err), VHDX_E_IO, "an earlier sync failed");
+	close_all(f);
+}
+
+static void next_data_reports_a_hole_at_the_end(void)
+{
+	struct file *f = new_file(new_path("image"));
+	uint64_t off, len;
+	uint8_t b = 1;
+
+	T_OK(file_write(f, 0, &b, 1, &t_err));
+	T_OK(file_truncate(f, 100 * MIB, &t_err));
+	T_OK(file_next_data(f, 0, &off, &len, &t_err));
+	T_EQ_U64(off, 0);
+	T_OK(file_next_data(f, 50 * MIB, &off, &len, &t_err));
+	T_EQ_U64(len, 0);
+	close_all(f);
+}
+
+static void size_the_host_cannot_have_is_no_space(void)
+{
+	struct file *f = new_file(new_path("image"));
+	uint8_t b = 1;
+
+	T_FAILS(file_truncate(f, (uint64_t)INT64_MAX, &t_err), VHDX_E_NOSPC,
+		"set the size to 9223372036854775807 bytes");
+	T_EQ_U64(f->size, 0);
+	T_OK(file_write(f, 0, &b, 1, &t_err));
+	close_all(f);
+}
+
+static const struct t_test tests[] = {
+	T_TEST(second_writer_is_told_the_pid_of_the_first),
+	T_TEST(readers_share_and_keep_writers_out),
+	T_TEST(opening_twice_in_one_process_is_refused),
+	T_TEST(closing_gives_the_lock_back),
+	T_TEST(what_is_not_a_file_is_named),
+	T_TEST(create_refuses_an_existing_file),
+	T_TEST(descriptors_do_not_leak_into_other_programs),
+	T_TEST(punch_gives_space_back_and_says_so),
+	T_TEST(zero_of_a_read_only_descriptor_fails_with_the_errno),
+	T_TEST(zero_works_where_the_host_cannot_do_it),
+	T_TEST(failed_sync_is_never_followed_by_a_good_one),
+	T_TEST(next_data_reports_a_hole_at_the_end),
+	T_TEST(size_the_host_cannot_have_is_no_space),
+	T_END,
+};
+
+const struct t_suite t_suite_file_posix = { "file_posix", tests };
