@@ -3,9 +3,10 @@
  * Loading is in the order of trust: region tables (checksummed), metadata
  * table, items, and last the BAT's room, which depends on all of them.
  *
- * What is beyond the end of the file reads as zeros. For a BAT region that is
- * a legal state (every block absent: an extension that a crash took back), so
- * only the metadata items have to lie inside the file.
+ * What is beyond the end of the file reads as zeros, which in a BAT would mean
+ * an empty disk: a file that was cut off must be refused, not shown as empty.
+ * So every item, and every BAT entry that the disk needs, has to lie inside
+ * the file. (An extension lost in a crash is restored by replay before this.)
  */
 #include "layout.h"
 
@@ -161,18 +162,18 @@ int layout_load_regions(struct file *f, const struct fmt_header *hdr,
 
 enum { ITEM_PARAMS, ITEM_SIZE, ITEM_ID, ITEM_LSS, ITEM_PSS, ITEM_CNT };
 
-/* 2.6.2; the parent locator's content is the chain's business. */
+/* 2.6.2; the parent locator's content is the chain's business. The flags of a
+ * known item change nothing for a reader: check reports odd ones. */
 static const struct known_item {
 	const struct guid *id;
 	const char *name;
 	uint32_t len;
-	bool vdisk;
 } known_items[ITEM_CNT] = {
-	[ITEM_PARAMS] = { &FMT_META_FILE_PARAMS, "File Parameters", 8, false },
-	[ITEM_SIZE] = { &FMT_META_DISK_SIZE, "Virtual Disk Size", 8, true },
-	[ITEM_ID] = { &FMT_META_DISK_ID, "Virtual Disk ID", 16, true },
-	[ITEM_LSS] = { &FMT_META_LSS, "Logical Sector Size", 4, true },
-	[ITEM_PSS] = { &FMT_META_PSS, "Physical Sector Size", 4, true },
+	[ITEM_PARAMS] = { &FMT_META_FILE_PARAMS, "File Parameters", 8 },
+	[ITEM_SIZE] = { &FMT_META_DISK_SIZE, "Virtual Disk Size", 8 },
+	[ITEM_ID] = { &FMT_META_DISK_ID, "Virtual Disk ID", 16 },
+	[ITEM_LSS] = { &FMT_META_LSS, "Logical Sector Size", 4 },
+	[ITEM_PSS] = { &FMT_META_PSS, "Physical Sector Size", 4 },
 };
 
 #define ITEM_LEN_MAX 16
@@ -235,11 +236,6 @@ static int read_item(struct file *f, const struct layout *l,
 		return err_corrupt(e, VHDX_OBJ_META, off, "2.6.2",
 				   "metadata item \"%s\" has %u bytes, must "
 				   "have %u", k->name, m->len, k->len);
-	if (m->vdisk != k->vdisk || !m->required)
-		return err_corrupt(e, VHDX_OBJ_META, off, "2.6.2",
-				   "metadata item \"%s\": IsVirtualDisk %d "
-				   "IsRequired %d, must be %d and 1", k->name,
-				   m->vdisk, m->required, k->vdisk);
 	if (off + m->len > f->size)
 		return err_corrupt(e, VHDX_OBJ_META, off, "2.6.1.2",
 				   "metadata item \"%s\" lies at %llu, but the "
@@ -323,15 +319,25 @@ static int read_items(struct file *f, struct layout *l, struct vhdx_err *e)
 	return rc;
 }
 
-static int verify_bat_room(const struct layout *l, struct vhdx_err *e)
+static int verify_bat_room(const struct file *f, const struct layout *l,
+			   struct vhdx_err *e)
 {
-	if (l->geom.entry_cnt * 8 <= l->bat_len)
-		return 0;
-	return err_corrupt(e, VHDX_OBJ_REGION, l->bat_off, "2.5",
-			   "the BAT region has %u bytes, a disk of %llu bytes "
-			   "in blocks of %u needs %llu", l->bat_len,
-			   (unsigned long long)l->size_len, l->block_len,
-			   (unsigned long long)l->geom.entry_cnt * 8);
+	uint64_t need = l->geom.entry_cnt * 8;
+
+	if (need > l->bat_len)
+		return err_corrupt(e, VHDX_OBJ_REGION, l->bat_off, "2.5",
+				   "the BAT region has %u bytes, a disk of "
+				   "%llu bytes in blocks of %u needs %llu",
+				   l->bat_len, (unsigned long long)l->size_len,
+				   l->block_len, (unsigned long long)need);
+	if (l->bat_off + need > f->size)
+		return err_corrupt(e, VHDX_OBJ_REGION, l->bat_off, "2.5",
+				   "the BAT needs file offsets %llu-%llu, but "
+				   "the file ends at %llu: it was cut off",
+				   (unsigned long long)l->bat_off,
+				   (unsigned long long)(l->bat_off + need),
+				   (unsigned long long)f->size);
+	return 0;
 }
 
 int layout_load_meta(struct file *f, struct layout *l, struct vhdx_err *e)
@@ -357,7 +363,7 @@ int layout_load_meta(struct file *f, struct layout *l, struct vhdx_err *e)
 		return rc;
 	bat_geom_init(&l->geom, l->size_len, l->block_len, l->sector_len,
 		      l->has_parent);
-	return verify_bat_room(l, e);
+	return verify_bat_room(f, l, e);
 }
 
 /* ---- all of it ---------------------------------------------------------------- */
