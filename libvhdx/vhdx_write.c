@@ -136,25 +136,29 @@ void alloc_failed(struct alloc *al, const struct vhdx_err *err)
 	}
 }
 
-static void zero_done(struct file_io *io)
-{
-	struct alloc *al = container_of(io, struct alloc, io);
+static void zero_done(struct file_io *io);
 
-	if (io->res)
-		alloc_failed(al, &io->err);
-	else
-		alloc_ready(al);
-}
-
-/* W2 */
-static void start_zero(struct alloc *al)
+/* W2. A hole is the cheapest zero; where the host has none, write them. */
+static void start_zero(struct alloc *al, enum file_op op)
 {
 	al->state = ALLOC_ZERO;
-	al->io.op = FILE_ZERO;
+	al->io.op = op;
 	al->io.off = al->file_off;
 	al->io.len = al->vi->img.block_len;
 	al->io.done = zero_done;
 	file_submit(al->vi->img.file, &al->io);
+}
+
+static void zero_done(struct file_io *io)
+{
+	struct alloc *al = container_of(io, struct alloc, io);
+
+	if (io->op == FILE_PUNCH && (io->res || !io->res_punched))
+		start_zero(al, FILE_ZERO);
+	else if (io->res)
+		alloc_failed(al, &io->err);
+	else
+		alloc_ready(al);
 }
 
 /* Finds space; true if the block is ready at once, else its waiters are woken
@@ -170,7 +174,7 @@ static bool find_space(struct alloc *al)
 		return false;
 	}
 	if (!zero && !MUTATED(ZERO_REUSED_SPACE)) {
-		start_zero(al);
+		start_zero(al, FILE_PUNCH);
 		return false;
 	}
 	al->state = ALLOC_READY;
