@@ -80,6 +80,7 @@ struct commit {
 	int res;	  /* first failure among them */
 	struct vhdx_err why;
 	bool log_live; /* the headers carry our LogGuid */
+	bool kicked;   /* somebody waits for pages to be cleaned */
 	struct file_io io[2];
 	struct hdr_write hw;
 	struct home *homes;  /* owned; page_max of them */
@@ -229,7 +230,7 @@ int commit_failure(const struct commit *cm, struct vhdx_err *e)
 static void end_round(struct commit *cm)
 {
 	cm->state = IDLE;
-	if (!list_empty(&cm->flushes) || commit_is_due(cm))
+	if (!list_empty(&cm->flushes) || cm->kicked || commit_is_due(cm))
 		start_round(cm);
 }
 
@@ -419,6 +420,7 @@ static void start_round(struct commit *cm)
 	bool payload, home;
 
 	ASSERT(cm->state == IDLE);
+	cm->kicked = false;
 	take_pages(cm);
 	cm->round_payload = cm->payload_cnt;
 	cm->round_home = cm->home_cnt;
@@ -455,8 +457,12 @@ bool commit_is_due(const struct commit *cm)
 
 void commit_kick(struct commit *cm)
 {
-	if (cm->state == IDLE && mcache_dirty_cnt(cm->mc))
+	if (!mcache_dirty_cnt(cm->mc))
+		return;
+	if (cm->state == IDLE)
 		start_round(cm);
+	else
+		cm->kicked = true;
 }
 
 bool commit_is_idle(const struct commit *cm)
