@@ -131,6 +131,8 @@ struct check {
 	vhdx_finding_fn *fn;
 	void *arg;
 	struct vhdx_check_result *result;
+	/* Findings so far that nothing can mend (check.c). */
+	uint64_t stuck_errors, stuck_warnings;
 };
 
 int vhdx_image_check(struct check *c, struct vhdx_err *e) must_check;

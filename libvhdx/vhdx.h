@@ -205,7 +205,8 @@ typedef void vhdx_finding_fn(void *arg, const struct vhdx_finding *f);
 
 struct vhdx_check_result {
 	enum vhdx_format format;
-	uint64_t errors, warnings, repaired; /* counts */
+	uint64_t errors, warnings; /* counts of what is, or stays, wrong */
+	uint64_t repaired;	   /* findings that were mended */
 	uint64_t blocks_allocated;
 	uint64_t leaked_len; /* bytes of file that nothing refers to */
 	bool log_dirty;
@@ -248,7 +249,8 @@ struct vhdx_log_state {
 };
 
 /* Calls entry (then desc for each of its descriptors; either may be NULL) for
- * every entry of the active sequence. Changes nothing. */
+ * every entry of the active sequence. Changes nothing. *state (may be NULL) is
+ * filled also when the log cannot be replayed, which is CORRUPT. */
 int vhdx_log_show(const char *path,
 		  void (*entry)(void *, const struct vhdx_log_entry *),
 		  void (*desc)(void *, const struct vhdx_log_desc *),
