@@ -19,7 +19,8 @@
 	M(FREED_AFTER_COMMIT, "W3: freed space waits until its freeing is durable") \
 	M(GROWTH_COUNTS, "W5: a log entry promises only a file size that is durable") \
 	M(HEADER_SYNC, "a header copy is durable before the other is touched") \
-	M(REPLAY_SYNC, "replayed bytes are durable before LogGuid is cleared")
+	M(REPLAY_SYNC, "replayed bytes are durable before LogGuid is cleared") \
+	M(REPLAY_IGNORES_CRC, "R1: an entry counts only if its checksum is right")
 
 #define MUTATION_ENUM(name, text) MUT_##name,
 enum mutation { MUT_NONE, MUTATION_LIST(MUTATION_ENUM) MUT_CNT };
