@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "img.h"
+#include "msg.h"
+#include "opt.h"
+#include "out.h"
+
+int img_open(const char *path, unsigned flags, enum vhdx_format format,
+	     struct vhdx_blk **out)
+{
+	struct vhdx_open_opts opts = {
+		.flags = flags,
+		.format = format,
+		.msg = msg_from_library,
+		.msg_arg = (void *)(uintptr_t)path,
+	};
+	struct vhdx_err err;
+	if (vhdx_open(path, &opts, out, &err))
+		return msg_err(path, &err);
+	return STATUS_OK;
+}
+
+int img_close(const char *path, struct vhdx_blk *blk, int status)
+{
+	struct vhdx_err err;
+	if (!vhdx_blk_close(blk, &err))
+		return status;
+	int close_status = msg_err(path, &err);
+	return status == STATUS_OK ? close_status : status;
+}
+
+enum vhdx_format img_format_of_name(const char *path)
+{
+	static const struct {
+		const char *end;
+		enum vhdx_format format;
+	} ends[] = {
+		{ ".vhd", VHDX_FORMAT_VHD },	{ ".avhd", VHDX_FORMAT_VHD },
+		{ ".vhdx", VHDX_FORMAT_VHDX },	{ ".avhdx", VHDX_FORMAT_VHDX },
+		{ ".raw", VHDX_FORMAT_RAW },	{ ".img", VHDX_FORMAT_RAW },
+		{ ".bin", VHDX_FORMAT_RAW },
+	};
+	const char *dot = strrchr(path, '.');
+	for (size_t i = 0; dot && i < sizeof(ends) / sizeof(ends[0]); i++) {
+		if (strcasecmp(dot, ends[i].end) == 0)
+			return ends[i].format;
+	}
+	return VHDX_FORMAT_PROBE;
+}
+
+int img_check_range(const char *path, const struct vhdx_blk *blk,
+		    uint64_t voff, uint64_t *len)
+{
+	struct vhdx_geometry g;
+	vhdx_blk_geometry(blk, &g);
+	if (voff > g.size_len)
+		return msg_fail(STATUS_USAGE, path,
+				"offset %ju is beyond the end of the disk, %ju",
+				(uintmax_t)voff, (uintmax_t)g.size_len);
+	if (*len == OPT_NOT_GIVEN)
+		*len = g.size_len - voff;
+	if (*len > g.size_len - voff)
+		return msg_fail(STATUS_USAGE, path,
+				"offset %ju + length %ju is beyond the end of "
+				"the disk, %ju; from there at most %ju bytes "
+				"are left", (uintmax_t)voff, (uintmax_t)*len,
+				(uintmax_t)g.size_len,
+				(uintmax_t)(g.size_len - voff));
+	return STATUS_OK;
+}
+
+int img_check_aligned(const char *path, const struct vhdx_blk *blk,
+		      uint64_t voff, uint64_t len)
+{
+	struct vhdx_geometry g;
+	vhdx_blk_geometry(blk, &g);
+	if (voff % g.sector_len == 0 && len % g.sector_len == 0)
+		return STATUS_OK;
+	return msg_fail(STATUS_USAGE, path,
+			"offset %ju and length %ju must be multiples of the "
+			"sector size, %u", (uintmax_t)voff, (uintmax_t)len,
+			g.sector_len);
+}
+
+/* The folder part of path, in buf. */
+static const char *folder_of(const char *path, char *buf, size_t len)
+{
+	const char *slash = strrchr(path, '/');
+	if (!slash)
+		return ".";
+	size_t n = slash == path ? 1 : (size_t)(slash - path);
+	if (n >= len)
+		return path;
+	memcpy(buf, path, n);
+	buf[n] = '\0';
+	return buf;
+}
+
+uint64_t img_free_len(const char *path)
+{
+	char buf[4096];
+	struct statvfs fs;
+	if (statvfs(path, &fs) != 0 &&
+	    statvfs(folder_of(path, buf, sizeof(buf)), &fs) != 0)
+		return UINT64_MAX;
+	uint64_t len;
+	if (__builtin_mul_overflow((uint64_t)fs.f_bavail,
+				   (uint64_t)fs.f_frsize, &len))
+		return UINT64_MAX;
+	return len;
+}
+
+int img_check_space(const char *path, uint64_t need_len)
+{
+	char need[OUT_SIZE_LEN], have[OUT_SIZE_LEN], lack[OUT_SIZE_LEN];
+	uint64_t free_len = img_free_len(path);
+	if (need_len <= free_len)
+		return STATUS_OK;
+	return msg_fail(STATUS_NOSPC, path,
+			"not started: needs %s on the host, %s are free, "
+			"short by %s", out_size(need_len, need),
+			out_size(free_len, have),
+			out_size(need_len - free_len, lack));
+}
+
+int img_check_target(const char *path, bool force)
+{
+	char buf[4096];
+	struct stat st;
+	if (stat(path, &st) == 0) {
+		if (!S_ISREG(st.st_mode))
+			return msg_fail(STATUS_FAILED, path, "exists and is not a "
+					"regular file: an image cannot take "
+					"its place");
+		if (!force)
+			return msg_fail(STATUS_FAILED, path,
+					"exists; to replace it, add --force");
+		return STATUS_OK;
+	}
+	const char *folder = folder_of(path, buf, sizeof(buf));
+	if (errno == ENOENT && stat(folder, &st) == 0 && S_ISDIR(st.st_mode))
+		return STATUS_OK;
+	return msg_fail(errno == ENOENT ? STATUS_NOTFOUND : STATUS_FAILED, path,
+			"cannot be made: %s: %s", folder, strerror(errno));
+}
+
+bool img_same_file(const char *a, const char *b)
+{
+	struct stat sa, sb;
+	return stat(a, &sa) == 0 && stat(b, &sb) == 0 &&
+	       sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
+}
+
+int img_unmapped_len(const char *path, struct vhdx_blk *blk, uint64_t voff,
+		     uint64_t len, uint64_t *unmapped_len)
+{
+	*unmapped_len = 0;
+	while (len > 0) {
+		struct vhdx_extent x;
+		struct vhdx_err err;
+		if (vhdx_blk_map(blk, voff, len, &x, &err))
+			return msg_err(path, &err);
+		if (x.len > len)
+			x.len = len;
+		if (x.kind != VHDX_EXTENT_DATA)
+			*unmapped_len += x.len;
+		voff += x.len;
+		len -= x.len;
+	}
+	return STATUS_OK;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What several commands do with image files: open and close with messages,
+ * look at names and at free space. Functions that return int return an exit
+ * status and have said what went wrong.
+ */
+#ifndef IMG_H
+#define IMG_H
+
+#include <sys/types.h>
+
+#include "vhdx.h"
+
+/* flags: VHDX_OPEN_*; format: VHDX_FORMAT_PROBE or forced. */
+int img_open(const char *path, unsigned flags, enum vhdx_format format,
+	     struct vhdx_blk **out);
+
+/* `status` is what the command has come to so far; the worse wins. */
+int img_close(const char *path, struct vhdx_blk *blk, int status);
+
+/* By the name's end, any case: .vhd .avhd, .vhdx .avhdx, .raw .img .bin;
+ * PROBE for anything else. */
+enum vhdx_format img_format_of_name(const char *path);
+
+/* A range of the disk as given by the user; len OPT_NOT_GIVEN: to the end. */
+int img_check_range(const char *path, const struct vhdx_blk *blk,
+		    uint64_t voff, uint64_t *len);
+
+/* Offset and length are whole sectors of the disk. */
+int img_check_aligned(const char *path, const struct vhdx_blk *blk,
+		      uint64_t voff, uint64_t len);
+
+/* STATUS_OK if the file system of path (which need not exist) has need_len bytes
+ * free; else names the shortfall. */
+int img_check_space(const char *path, uint64_t need_len);
+
+/* Bytes free there; UINT64_MAX when it cannot be told. */
+uint64_t img_free_len(const char *path);
+
+/* A new file may be made at path: nothing there, or with force a regular
+ * file; and the folder exists. */
+int img_check_target(const char *path, bool force);
+
+/* Whether two paths lead to the same file. */
+bool img_same_file(const char *a, const char *b);
+
+/* Bytes of [voff, voff+len) that no host space is mapped to yet. */
+int img_unmapped_len(const char *path, struct vhdx_blk *blk, uint64_t voff,
+		     uint64_t len, uint64_t *unmapped_len);
+
+#endif
