@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -18,8 +19,8 @@ void cmd_list(const struct cmd *const *table)
 
 void cmd_help(const struct cmd *c)
 {
-	printf("Usage: vhdtool %s %s\n\n%s.\n", c->name, c->synopsis,
-	       c->brief);
+	printf("Usage: vhdtool %s %s\n\n%c%s.\n", c->name, c->synopsis,
+	       toupper((unsigned char)c->brief[0]), c->brief + 1);
 	if (c->subs) {
 		printf("\nCommands:\n");
 		cmd_list(c->subs);

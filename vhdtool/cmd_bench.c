@@ -296,8 +296,9 @@ static int check_args(const char *path, const struct vhdx_blk *blk,
 static int check_limits(const struct bench_args *a)
 {
 	if (a->cache == CACHE_NONE)
-		return msg_fail(STATUS_FAILED, NULL, "--cache none is not supported "
-				"by this version: only writeback is");
+		return msg_fail(STATUS_FAILED, NULL,
+				"--cache none is not supported by this "
+				"version: only writeback is");
 	if (a->bs_len == 0 || a->bs_len > 64u << 20)
 		return msg_usage("--bs: from one sector to 64M");
 	if (a->depth == 0 || a->depth > 1024)

@@ -104,9 +104,9 @@ static void print_summary(const char *path, const struct check_args *a,
 		printf("; %ju repaired", (uintmax_t)t->repaired);
 	printf("%s\n", t->errors ? "" : ": the image is sound");
 	if (r->log_dirty)
-		printf("the log is dirty; what was checked is the content after "
-		       "replay. To bring the file\nup to date: vhdtool log "
-		       "replay %s\n", msg_shell_word(path));
+		printf("the log is dirty; what was checked is the content "
+		       "after replay. To bring the file\nup to date: vhdtool "
+		       "log replay %s\n", msg_shell_word(path));
 	if (!t->repairable)
 		return;
 	if (a->repair && a->dry_run)
@@ -163,7 +163,8 @@ static int exec_check(const struct cmd *c, int argc, char **argv)
 	}
 	status = t.errors_left ? STATUS_INTEGRITY : STATUS_OK;
 	if (a.json)
-		return out_json(to_json(pos[0], &t, &r)) ? STATUS_FAILED : status;
+		return out_json(to_json(pos[0], &t, &r)) ? STATUS_FAILED
+							 : status;
 	print_summary(pos[0], &a, &t, &r);
 	return status;
 }

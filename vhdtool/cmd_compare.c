@@ -89,8 +89,8 @@ const struct cmd cmd_compare = {
 	.synopsis = "[OPTIONS] FILE FILE",
 	.brief = "compare the content of two images of any format",
 	.notes = "Exit status 0: the same; 1: different (then said on standard "
-		 "output with the\noffset) or failed. Where one disk is longer, "
-		 "the rest must be zeros.\n",
+		 "output with the\noffset) or failed. Where one disk is "
+		 "longer, the rest must be zeros.\n",
 	.opts = options,
 	.exec = exec_compare,
 };

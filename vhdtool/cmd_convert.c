@@ -46,7 +46,8 @@ static void inherit(struct job *j)
 	bool vhdx = o->format == VHDX_FORMAT_VHDX;
 	if (vhdx && !o->sector_len)
 		o->sector_len = j->geometry.sector_len;
-	if (vhdx && info.format == VHDX_FORMAT_VHDX && !o->physical_sector_len &&
+	if (vhdx && info.format == VHDX_FORMAT_VHDX &&
+	    !o->physical_sector_len &&
 	    j->geometry.physical_sector_len >= o->sector_len)
 		o->physical_sector_len = j->geometry.physical_sector_len;
 	bool blocks = vhdx || (o->format == VHDX_FORMAT_VHD &&
@@ -59,8 +60,8 @@ static void warn_of_sectors(const struct job *j)
 {
 	uint32_t from = j->geometry.sector_len, to = j->opts.sector_len;
 	if (j->opts.format != VHDX_FORMAT_RAW && from != to)
-		msg_note(j->dst_path, "note: sectors of %u bytes instead of %u: "
-			 "partition tables and file systems made for the "
+		msg_note(j->dst_path, "note: sectors of %u bytes instead of "
+			 "%u: partition tables and file systems made for the "
 			 "source will not be understood", to, from);
 }
 
@@ -123,8 +124,8 @@ static int copy_failed(const struct job *j, const struct copy_result *r,
 		       const struct vhdx_err *err)
 {
 	if (err->code == VHDX_E_CANCELED)
-		return msg_fail(STATUS_FAILED, j->dst_path, "interrupted: nothing "
-				"was left behind");
+		return msg_fail(STATUS_FAILED, j->dst_path,
+				"interrupted: nothing was left behind");
 	return msg_err(r->dst_failed ? j->dst_path : j->src_path, err);
 }
 

@@ -68,9 +68,9 @@ const struct cmd cmd_create = {
 	.name = "create",
 	.synopsis = "[OPTIONS] FILE SIZE",
 	.brief = "make a new, empty image",
-	.notes = "The format follows the name (.vhd, .vhdx, .avhdx, .raw, .img, "
-		 ".bin) and is vhdx\notherwise. The type is dynamic: the file "
-		 "grows as data is written.\nThe file appears under its name "
+	.notes = "The format follows the name (.vhd .avhd .vhdx .avhdx .raw "
+		 ".img .bin) and is vhdx\nfor any other. A dynamic image grows "
+		 "as data is written. The file appears under\nits name "
 		 "complete and durable, or not at all.\n",
 	.opts = options,
 	.exec = exec_create,

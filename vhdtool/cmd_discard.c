@@ -75,8 +75,8 @@ const struct cmd cmd_discard = {
 	.synopsis = "--offset SIZE --length SIZE [--dry-run] FILE",
 	.brief = "tell the image that a range is no longer needed",
 	.notes = "Whole blocks are given back to the image, and their space to "
-		 "the host where it\nallows; they then read as zeros. Offset and "
-		 "length are multiples of the sector\nsize.\n",
+		 "the host where it\nallows; they then read as zeros. Offset "
+		 "and length are multiples of the sector\nsize.\n",
 	.opts = options,
 	.exec = exec_discard,
 };

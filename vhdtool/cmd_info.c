@@ -157,7 +157,8 @@ static int exec_info(const struct cmd *c, int argc, char **argv)
 	vhdx_get_info(blk, &info);
 	status = img_close(pos[0], blk, STATUS_OK);
 	if (a.json)
-		return out_json(to_json(pos[0], &info)) ? STATUS_FAILED : status;
+		return out_json(to_json(pos[0], &info)) ? STATUS_FAILED
+							: status;
 	print_text(pos[0], &info);
 	return status;
 }

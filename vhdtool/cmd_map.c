@@ -26,10 +26,10 @@ static const char *const kind_name[] = {
 
 static void print_row(const struct vhdx_extent *x)
 {
-	printf("%16ju %16ju  %-8s", (uintmax_t)x->voff, (uintmax_t)x->len,
+	printf("%16ju %16ju  %s", (uintmax_t)x->voff, (uintmax_t)x->len,
 	       kind_name[x->kind]);
 	if (x->kind == VHDX_EXTENT_DATA)
-		printf(" %5u %16ju  %s", x->depth, (uintmax_t)x->host_off,
+		printf("     %5u %16ju  %s", x->depth, (uintmax_t)x->host_off,
 		       x->host_path);
 	putchar('\n');
 }
@@ -139,10 +139,10 @@ const struct cmd cmd_map = {
 	.name = "map",
 	.synopsis = "[OPTIONS] FILE",
 	.brief = "show which parts of the disk hold data, and where",
-	.notes = "States: data; zero (reads as zeros, says the image); unmapped "
-		 "(never written or\ndiscarded, reads as zeros). Neighbours of "
-		 "the same state are joined. DEPTH is the\nlayer: 0 the file "
-		 "itself, 1 its parent.\n",
+	.notes = "States: data; zero (reads as zeros, says the image); "
+		 "unmapped (never written or\ndiscarded, reads as zeros). "
+		 "Neighbours of the same state are joined. DEPTH is the\n"
+		 "layer: 0 the file itself, 1 its parent.\n",
 	.opts = options,
 	.exec = exec_map,
 };

@@ -136,9 +136,9 @@ int img_check_target(const char *path, bool force)
 	struct stat st;
 	if (stat(path, &st) == 0) {
 		if (!S_ISREG(st.st_mode))
-			return msg_fail(STATUS_FAILED, path, "exists and is not a "
-					"regular file: an image cannot take "
-					"its place");
+			return msg_fail(STATUS_FAILED, path,
+					"exists and is not a regular file: an "
+					"image cannot take its place");
 		if (!force)
 			return msg_fail(STATUS_FAILED, path,
 					"exists; to replace it, add --force");

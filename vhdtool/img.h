@@ -30,8 +30,8 @@ int img_check_range(const char *path, const struct vhdx_blk *blk,
 int img_check_aligned(const char *path, const struct vhdx_blk *blk,
 		      uint64_t voff, uint64_t len);
 
-/* STATUS_OK if the file system of path (which need not exist) has need_len bytes
- * free; else names the shortfall. */
+/* STATUS_OK if the file system of path (which need not exist) has need_len
+ * bytes free; else names the shortfall. */
 int img_check_space(const char *path, uint64_t need_len);
 
 /* Bytes free there; UINT64_MAX when it cannot be told. */

@@ -12,7 +12,8 @@
 #include <stdbool.h>
 
 /* Before anything is opened: threads made later inherit the blocking. A
- * signal that the caller ignores (nohup) stays ignored. False after a message. */
+ * signal that the caller ignores (nohup) stays ignored. False after a
+ * message. */
 bool intr_catch(void);
 
 /* Readable once a signal has come; -1 before intr_catch(). */

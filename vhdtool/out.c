@@ -86,7 +86,8 @@ static int dump(json_t *j, size_t flags)
 {
 	if (!j)
 		return msg_fail(STATUS_FAILED, NULL, "out of memory");
-	int rc = json_dumpf(j, stdout, flags | JSON_PRESERVE_ORDER);
+	int rc = json_dumpf(j, stdout, flags | JSON_PRESERVE_ORDER |
+					JSON_REAL_PRECISION(9));
 	json_decref(j);
 	/* A write error shows in ferror(stdout), for out_close(). */
 	return rc && !ferror(stdout)

@@ -34,8 +34,8 @@ int out_json(json_t *j);
 /* The same on one line, without the line feed; for long lists. */
 int out_json_line(json_t *j);
 
-/* Flushes and closes stdout; returns `status`, or STATUS_FAILED after a message if
- * anything printed so far has not arrived. */
+/* Flushes and closes stdout; returns `status`, or STATUS_FAILED after a
+ * message if anything printed so far has not arrived. */
 int out_close(int status);
 
 /* Whole or not at all, to file descriptor 1. False after a message. */

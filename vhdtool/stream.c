@@ -162,7 +162,8 @@ static bool read_input(uint8_t *buf, uint64_t len, uint64_t *got)
 			msg_fail(STATUS_FAILED, NULL, "interrupted");
 			return false;
 		}
-		ssize_t n = read(STDIN_FILENO, buf + *got, (size_t)(len - *got));
+		ssize_t n = read(STDIN_FILENO, buf + *got,
+				 (size_t)(len - *got));
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n < 0) {
@@ -242,8 +243,9 @@ int stream_in(const char *path, struct vhdx_blk *blk, uint64_t voff,
 		return STATUS_FAILED;
 	int status = write_head(&r, voff, room, done_len);
 	bool ended = false;
-	for (unsigned i = 0; status == STATUS_OK && !ended && *done_len < room; i++) {
-		struct slot *s = &r.slots[i % SLOT_CNT];
+	unsigned i = 0;
+	while (status == STATUS_OK && !ended && *done_len < room) {
+		struct slot *s = &r.slots[i++ % SLOT_CNT];
 		status = wait_for(&r, s);
 		if (status)
 			break;
@@ -259,12 +261,13 @@ int stream_in(const char *path, struct vhdx_blk *blk, uint64_t voff,
 	}
 	status = ring_close(&r, status);
 	if (status == STATUS_OK && to_eof && !ended && !input_ended())
-		return msg_fail(STATUS_FAILED, path, "the input is longer than the "
-				"disk: the %ju bytes up to its end were "
-				"written", (uintmax_t)*done_len);
+		return msg_fail(STATUS_FAILED, path,
+				"the input is longer than the disk: the %ju "
+				"bytes up to its end were written",
+				(uintmax_t)*done_len);
 	if (status == STATUS_OK && !to_eof && *done_len < len)
-		return msg_fail(STATUS_FAILED, path, "the input ended after %ju of "
-				"%ju bytes", (uintmax_t)*done_len,
-				(uintmax_t)len);
+		return msg_fail(STATUS_FAILED, path,
+				"the input ended after %ju of %ju bytes",
+				(uintmax_t)*done_len, (uintmax_t)len);
 	return status;
 }
