@@ -18,6 +18,7 @@ static const char *op_name(enum file_op op)
 		[FILE_READ] = "read",	      [FILE_WRITE] = "write",
 		[FILE_SYNC] = "sync",	      [FILE_TRUNCATE] = "truncate",
 		[FILE_ZERO] = "write zeroes", [FILE_PUNCH] = "punch hole",
+		[FILE_RESERVE] = "reserve space",
 	};
 
 	return names[op];
@@ -139,6 +140,13 @@ int file_zero(struct file *f, uint64_t off, uint64_t len, struct vhdx_err *e)
 {
 	return run_blocking(f, (struct file_io){ .op = FILE_ZERO, .off = off,
 						 .len = len }, e);
+}
+
+int file_reserve(struct file *f, uint64_t off, uint64_t len,
+		 struct vhdx_err *e)
+{
+	return run_blocking(f, (struct file_io){ .op = FILE_RESERVE,
+						 .off = off, .len = len }, e);
 }
 
 int file_next_data(struct file *f, uint64_t off, uint64_t *data_off,

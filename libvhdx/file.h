@@ -16,6 +16,9 @@
  *    space); FILE_PUNCH does the same and gives back space where the host
  *    can, else it completes with 0 having done NOTHING (res_punched says
  *    which). Neither changes the file size.
+ *  - FILE_RESERVE gives the range its space on the host, so that a later write
+ *    there does not find the host full: NOSPC if it is full now, 0 having done
+ *    nothing where the host has no such call. Content and size stay.
  */
 #ifndef FILE_H
 #define FILE_H
@@ -31,6 +34,7 @@ enum file_op {
 	FILE_TRUNCATE, /* to `off` bytes, either way */
 	FILE_ZERO,
 	FILE_PUNCH,
+	FILE_RESERVE,
 };
 
 struct file_io {
@@ -38,7 +42,7 @@ struct file_io {
 	struct file *file;     /* set by file_submit */
 	enum file_op op;
 	uint64_t off;	       /* bytes */
-	uint64_t len;	       /* bytes; READ, WRITE, ZERO, PUNCH */
+	uint64_t len;	       /* bytes; all but SYNC and TRUNCATE */
 	const struct iovec *iov; /* READ, WRITE: transfer starts iov_skip bytes */
 	int iov_cnt;		 /* into it and is len bytes long */
 	uint64_t iov_skip;
@@ -80,6 +84,8 @@ int file_sync(struct file *f, struct vhdx_err *e) must_check;
 int file_truncate(struct file *f, uint64_t size, struct vhdx_err *e) must_check;
 int file_zero(struct file *f, uint64_t off, uint64_t len,
 	      struct vhdx_err *e) must_check;
+int file_reserve(struct file *f, uint64_t off, uint64_t len,
+		 struct vhdx_err *e) must_check;
 int file_next_data(struct file *f, uint64_t off, uint64_t *data_off,
 		   uint64_t *len, struct vhdx_err *e) must_check;
 uint64_t file_host_len(struct file *f);

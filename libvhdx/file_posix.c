@@ -39,7 +39,7 @@ struct file_posix {
 	bool is_device;
 	unsigned in_flight;
 	atomic_bool no_zero_range; /* the host said so, once */
-	atomic_bool no_punch;
+	atomic_bool no_punch, no_reserve;
 	pthread_mutex_t sync_lock;
 	int sync_errno; /* X1 */
 };
@@ -235,6 +235,15 @@ static int do_punch(struct file_posix *p, struct file_io *io)
 	return io_failed(io, en, "punch hole");
 }
 
+static int do_reserve(struct file_posix *p, struct file_io *io)
+{
+	int en = try_fallocate(p, 0, &p->no_reserve, io->off, io->len);
+
+	if (en == 0 || no_such_call(en) || p->is_device)
+		return 0;
+	return io_failed(io, en, "reserve space");
+}
+
 static void posix_complete(struct loop_task *t);
 
 static void posix_run(struct loop_task *t)
@@ -258,6 +267,9 @@ static void posix_run(struct loop_task *t)
 		break;
 	case FILE_PUNCH:
 		io->res = do_punch(p, io);
+		break;
+	case FILE_RESERVE:
+		io->res = do_reserve(p, io);
 		break;
 	}
 	t->fn = posix_complete;

@@ -198,7 +198,7 @@ static int write_body(struct file *f, const struct create_place *p,
 
 	/* First what may not fit: the host's space for a whole disk. */
 	if (!rc && fixed)
-		rc = file_zero(f, p->data_off, p->file_len - p->data_off, e);
+		rc = file_reserve(f, 0, p->file_len, e);
 	if (!rc)
 		rc = write_log(f, p, buf, e);
 	if (!rc)

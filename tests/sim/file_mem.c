@@ -57,6 +57,7 @@ void file_mem_apply(struct memimg *img, struct file_io *io)
 		transfer(img, io);
 		break;
 	case FILE_SYNC:
+	case FILE_RESERVE: /* memory is there or the program is not */
 		break;
 	case FILE_TRUNCATE:
 		memimg_resize(img, io->off);

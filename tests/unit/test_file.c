@@ -103,6 +103,7 @@ static void never_completes_inside_submit(struct fixture *x)
 		{ FILE_READ, 0, 8 },	     { FILE_WRITE, 0, 8 },
 		{ FILE_SYNC, 0, 0 },	     { FILE_TRUNCATE, 4096, 0 },
 		{ FILE_ZERO, 0, 8 },	     { FILE_PUNCH, 0, 8 },
+		{ FILE_RESERVE, 0, 8 },
 		{ FILE_READ, 0, 0 },	     { FILE_WRITE, 0, 0 },
 		{ FILE_WRITE, UINT64_MAX, 8 },
 	};
@@ -227,6 +228,18 @@ static void zero_and_punch_keep_the_size(struct fixture *x)
 	T_EQ_U64(x->file->size, 10000);
 }
 
+static void reserving_keeps_content_and_size(struct fixture *x)
+{
+	static uint8_t in[20000], out[20000];
+
+	t_fill(in, sizeof(in), 1);
+	T_OK(file_write(x->file, 0, in, sizeof(in), &t_err));
+	T_OK(file_reserve(x->file, 0, MIB, &t_err));
+	T_EQ_U64(x->file->size, sizeof(in));
+	T_OK(file_read(x->file, 0, out, sizeof(out), &t_err));
+	T_TRUE(memcmp(in, out, sizeof(in)) == 0);
+}
+
 static void changes_to_a_read_only_file_are_refused(struct fixture *x)
 {
 	uint8_t b = 1;
@@ -236,6 +249,7 @@ static void changes_to_a_read_only_file_are_refused(struct fixture *x)
 		"image: write: the file is open for reading only");
 	T_FAILS(file_truncate(x->file, 1, &t_err), VHDX_E_READONLY, "");
 	T_FAILS(file_zero(x->file, 0, 1, &t_err), VHDX_E_READONLY, "");
+	T_FAILS(file_reserve(x->file, 0, 1, &t_err), VHDX_E_READONLY, "");
 	T_OK(file_sync(x->file, &t_err));
 	T_EQ_U64(x->file->size, 0);
 }
@@ -319,6 +333,7 @@ static void window_covers_the_transfer_piece_by_piece(void)
 	X(shrinking_and_growing_again_shows_zeros)                          \
 	X(zero_and_punch_clear_exactly_their_range)                         \
 	X(zero_and_punch_keep_the_size)                                     \
+	X(reserving_keeps_content_and_size)                                 \
 	X(changes_to_a_read_only_file_are_refused)                          \
 	X(range_beyond_the_largest_offset_is_refused)                       \
 	X(next_data_skips_to_what_was_written)                              \

@@ -301,6 +301,19 @@ static void size_the_host_cannot_have_is_no_space(void)
 	close_all(f);
 }
 
+static void a_reservation_takes_the_space_or_is_refused(void)
+{
+	struct file *f = new_file(new_path("image"));
+
+	T_OK(file_truncate(f, 8 * MIB, &t_err));
+	T_OK(file_reserve(f, 0, 8 * MIB, &t_err));
+	if (file_host_len(f) >= 8 * MIB) /* the host has the call */
+		T_FAILS(file_reserve(f, 0, (uint64_t)INT64_MAX, &t_err),
+			VHDX_E_NOSPC, "reserve space at offset 0");
+	T_EQ_U64(f->size, 8 * MIB);
+	close_all(f);
+}
+
 static const struct t_test tests[] = {
 	T_TEST(second_writer_is_told_the_pid_of_the_first),
 	T_TEST(readers_share_and_keep_writers_out),
@@ -315,6 +328,7 @@ static const struct t_test tests[] = {
 	T_TEST(failed_sync_is_never_followed_by_a_good_one),
 	T_TEST(next_data_reports_a_hole_at_the_end),
 	T_TEST(size_the_host_cannot_have_is_no_space),
+	T_TEST(a_reservation_takes_the_space_or_is_refused),
 	T_END,
 };
 
