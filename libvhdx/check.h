@@ -57,7 +57,7 @@ void check_say_err(struct check *c, enum vhdx_severity sev, enum check_fix fix,
  *	...
  *	check_rest(c, &many, sev, fix, obj, spec, "blocks beyond the end");
  */
-#define CHECK_IN_FULL 100u
+#define CHECK_IN_FULL 20u
 
 struct check_many {
 	uint64_t cnt;

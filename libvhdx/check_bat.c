@@ -251,6 +251,16 @@ static void bitmap(struct bat_check *b, uint64_t idx, uint64_t chunk,
 	examine_place(b, idx, bat_entry_off(entry), MIB, MIB);
 }
 
+/* Where the state is reserved, all of the entry has been told already. */
+static void reserved_bits(struct bat_check *b, uint64_t idx, uint64_t entry)
+{
+	unsigned state = bat_entry_state(entry);
+
+	if (bat_entry_reserved(entry) && state != 4 && state != 5)
+		bat_say(b, KIND_BITS, idx, CHECK_NO_FIX,
+			"is 0x%016" PRIx64 "; bits 3 to 19 must be 0", entry);
+}
+
 static int first_pass(struct bat_check *b, uint64_t first, uint8_t *entries,
 		      uint32_t cnt, struct vhdx_err *e)
 {
@@ -267,14 +277,11 @@ static int first_pass(struct bat_check *b, uint64_t first, uint8_t *entries,
 			b->second_cnt++;
 			continue;
 		}
-		if (bat_entry_reserved(entry))
-			bat_say(b, KIND_BITS, idx, CHECK_NO_FIX,
-				"is 0x%016" PRIx64 "; bits 3 to 19 must be 0",
-				entry);
 		if (s.bitmap)
 			bitmap(b, idx, s.blk, entry);
 		else
 			payload(b, idx, s.blk, entry);
+		reserved_bits(b, idx, entry);
 	}
 	return 0;
 }
