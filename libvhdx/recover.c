@@ -24,6 +24,16 @@ static int apply(struct file *f, struct header_pair *p,
 	return header_update(f, p, e); /* both copies: V3 */
 }
 
+/* A power failure between the two copies of a header update leaves one that is
+ * damaged or still names the log that is gone. */
+static bool is_settled(const struct header_pair *p)
+{
+	for (int i = 0; i < 2; i++)
+		if (!p->valid[i] || !guid_is_zero(&p->copy[i].log))
+			return false;
+	return true;
+}
+
 int recover_log(struct file *f, struct header_pair *p, uint64_t *entries,
 		struct vhdx_err *e)
 {
@@ -41,6 +51,9 @@ int recover_log(struct file *f, struct header_pair *p, uint64_t *entries,
 		else
 			cnt = seq.entry_cnt;
 		replay_free(&seq);
+	} else if (!is_settled(p)) {
+		guid_random(&p->cur.file_write);
+		rc = header_update(f, p, e); /* V3 */
 	}
 	if (entries)
 		*entries = cnt;

@@ -20,8 +20,8 @@
 #include "header.h"
 
 /* Blocking. f is writable and p was loaded from it. Nothing is written when
- * the log is already empty (LogGuid zero), or when it cannot be replayed
- * (CORRUPT). *entries (may be NULL): how many log entries were applied.
+ * both headers say that the log is empty, or when it cannot be replayed
+ * (CORRUPT); where only one says so, the other is brought up to it. *entries (may be NULL): how many log entries were applied.
  * On success p->cur is current with LogGuid zero; after an error load p
  * anew before using it. */
 int recover_log(struct file *f, struct header_pair *p, uint64_t *entries,

@@ -141,23 +141,25 @@ static int open_log(struct vhdx_image *vi, struct file *f,
 		    const struct image_open_opts *o, struct file **shown,
 		    struct vhdx_err *e)
 {
+	struct guid old = vi->hdr.cur.file_write;
 	struct replay_seq seq;
 	uint64_t entries = 0;
 	int rc;
 
 	*shown = f;
 	vi->img.info.log_dirty = !guid_is_zero(&vi->hdr.cur.log);
-	if (!vi->img.info.log_dirty)
-		return 0;
 	if (vi->img.writable) {
 		rc = recover_log(f, &vi->hdr, &entries, e);
 		if (rc)
 			return rc;
-		vi->file_guid_fresh = true;
-		tell(o, "replayed %llu log entries",
-		     (unsigned long long)entries);
+		vi->file_guid_fresh = !guid_eq(&vi->hdr.cur.file_write, &old);
+		if (vi->img.info.log_dirty)
+			tell(o, "replayed %llu log entries",
+			     (unsigned long long)entries);
 		return 0;
 	}
+	if (!vi->img.info.log_dirty)
+		return 0;
 	rc = replay_scan(f, &vi->hdr.cur, &seq, e);
 	if (rc)
 		return rc;

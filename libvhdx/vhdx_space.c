@@ -106,6 +106,10 @@ bool session_enter(struct image_map *m, bool (*next)(struct image_map *m))
 {
 	struct vhdx_image *vi = vi_of(m->img);
 
+	if (commit_failed(vi->cm)) { /* nobody would wake us any more */
+		m->res = commit_failure(vi->cm, &m->err);
+		return true;
+	}
 	if (vi->session == SESSION_OPEN)
 		return next(m);
 	vmap_of(m)->next = session_entered;

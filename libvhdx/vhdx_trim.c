@@ -22,6 +22,12 @@ static bool trim_with_page(struct image_map *m);
 /* [async] Starts again from the page: the wait may have changed anything. */
 static bool restart(struct image_map *m)
 {
+	struct vhdx_image *vi = vi_of(m->img);
+
+	if (commit_failed(vi->cm)) { /* nothing it may wait for will come */
+		m->res = commit_failure(vi->cm, &m->err);
+		return true;
+	}
 	return vmap_with_page(m, trim_with_page);
 }
 
@@ -104,13 +110,8 @@ static bool trim_with_page(struct image_map *m)
 
 bool vhdx_unmap(struct image *img, struct image_map *m, bool zeroes)
 {
-	struct vhdx_image *vi = vi_of(img);
-
+	(void)img;
 	m->claim = NULL;
 	vmap_of(m)->zeroes = zeroes;
-	if (commit_failed(vi->cm)) {
-		m->res = commit_failure(vi->cm, &m->err);
-		return true;
-	}
 	return restart(m);
 }
