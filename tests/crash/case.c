@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+#include "case.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "file_mem.h"
+#include "guid.h"
+#include "image.h"
+#include "t.h"
+
+#define MOMENTS 40	/* looked at per workload, at most */
+#define STATES 10	/* per moment */
+#define SUBSETS_OF 3	/* so many open operations: all subsets */
+#define MOMENTS_AGAIN 3 /* of a recovery */
+#define STATES_AGAIN 2
+
+struct acase {
+	const struct profile *pf;
+	uint64_t seed, rng;
+	const struct only *only;
+	struct tally *t;
+	struct verdict *v;
+	struct loop *loop;
+	struct model *model;
+	struct disk *disk;
+	/* For the reproducer. */
+	uint64_t at, state, at2, state2;
+	bool crashed, again;
+	char where[128];
+};
+
+static uint64_t below(struct acase *c, uint64_t n)
+{
+	return t_rand_below(&c->rng, n);
+}
+
+void make_image(struct loop *l, const struct profile *pf, struct memimg *out)
+{
+	struct vhdx_create_opts o = {
+		.format = pf->format, .type = pf->type, .type_given = true,
+		.size_len = pf->size_len, .block_len = pf->block_len,
+		.sector_len = pf->sector_len };
+	uint64_t file_len, host_len;
+	struct vhdx_err e;
+	struct file *f;
+	int rc = vhdx_create_plan(&o, &file_len, &host_len, &e);
+
+	*out = (struct memimg){ 0 };
+	if (!rc)
+		rc = file_mem_new(l, "new", out, &f, &e);
+	if (!rc && pf->format == VHDX_FORMAT_VHDX)
+		rc = vhdx_image_create(f, &o, &e);
+	else if (!rc && pf->format == VHDX_FORMAT_VHD)
+		rc = vhd1_image_create(f, &o, &e);
+	else if (!rc)
+		rc = raw_image_create(f, &o, &e);
+	if (rc) {
+		fprintf(stderr, "making an image: %s\n", e.text);
+		abort();
+	}
+	file_close(f);
+}
+
+/* ---- the workload ------------------------------------------------------ */
+
+static uint64_t pos_of(void *arg)
+{
+	return disk_pos(arg);
+}
+
+/* One session: open, requests, close, look at the closed file. */
+static bool session(struct acase *c, struct workload *w)
+{
+	struct expect x = { c->pf, c->model, UINT64_MAX - 1, 0 };
+	struct vhdx_blk *blk;
+	struct vhdx_err e;
+
+	blk = open_device(disk_open(c->disk), c->pf->format, true, c->v);
+	if (!blk)
+		return false;
+	workload_session(w, blk);
+	if (w->failed) {
+		verdict_set(c->v, "%s", w->text);
+		return false; /* the device may be stuck: leave it */
+	}
+	if (vhdx_blk_close(blk, &e))
+		verdict_set(c->v, "closing: %s", e.text);
+	else
+		clean_verify(c->loop, disk_content(c->disk), &x, c->v);
+	return !c->v->bad;
+}
+
+static bool workload(struct acase *c, uint64_t seed, unsigned sessions)
+{
+	struct workload w;
+
+	workload_init(&w, c->pf, c->model, seed);
+	w.pos = pos_of;
+	w.pos_arg = c->disk;
+	for (unsigned i = 0; i < sessions; i++)
+		if (!session(c, &w))
+			return false;
+	return true;
+}
+
+/* ---- power fails ------------------------------------------------------- */
+
+static uint64_t pick_state(struct acase *c, unsigned open, unsigned i)
+{
+	if (open <= SUBSETS_OF && i < 1u << open)
+		return DISK_SUBSET | i;
+	return i < 2 ? i : 2 + below(c, UINT32_MAX);
+}
+
+/* Power fails during the recovery that `first` has recorded. */
+static void fail_again(struct acase *c, struct disk *first, struct expect *x)
+{
+	bool one = c->only->given && c->only->again;
+	uint64_t cnt = disk_pos(first);
+
+	c->again = true;
+	for (unsigned i = 0; i < (one ? 1 : MOMENTS_AGAIN) && cnt; i++) {
+		uint64_t at = one ? c->only->at2 : 1 + below(c, cnt);
+
+		for (unsigned k = 0; k < (one ? 1 : STATES_AGAIN); k++) {
+			struct memimg img;
+			struct disk *d;
+
+			c->at2 = at;
+			c->state2 = one ? c->only->state2
+					: below(c, 2) ? below(c, 2)
+						      : below(c, UINT32_MAX);
+			disk_state(first, c->at2, c->state2, &img);
+			d = disk_new(c->loop, &img, 1);
+			recover_writable(disk_open(d), x, c->v);
+			c->t->recoveries++;
+			if (!c->v->bad)
+				clean_verify(c->loop, disk_content(d), x,
+					     c->v);
+			memimg_free(&img);
+			if (c->v->bad)
+				return; /* d may be in use */
+			disk_free(d);
+		}
+	}
+	c->again = false;
+}
+
+static void dump(const struct acase *c, const struct memimg *img, char *path,
+		 size_t len)
+{
+	const char *dir = getenv("CRASH_DUMP");
+	uint64_t off = 0, data_off, n;
+	FILE *f;
+
+	snprintf(path, len, "%s/crash-%s-%ju.img", dir ? dir : "/tmp",
+		 c->pf->name, (uintmax_t)c->seed);
+	f = fopen(path, "wb");
+	if (!f)
+		return;
+	for (memimg_next_data(img, off, &data_off, &n); n;
+	     memimg_next_data(img, off, &data_off, &n)) {
+		uint8_t page[MEMIMG_PAGE];
+
+		n = u64_min(n, sizeof(page));
+		memimg_read(img, data_off, page, n);
+		fseeko(f, (off_t)data_off, SEEK_SET);
+		fwrite(page, 1, n, f);
+		off = data_off + n;
+	}
+	fclose(f);
+	if (truncate(path, (off_t)img->size))
+		return;
+}
+
+/* One state after power failed: recover it every way there is. */
+static void fail_once(struct acase *c, uint64_t at, uint64_t state)
+{
+	struct expect x = { c->pf, c->model, at, 0 };
+	struct memimg img;
+	struct disk *d;
+	char path[256];
+
+	c->at = at;
+	c->state = state;
+	disk_state(c->disk, at, state, &img);
+	d = disk_new(c->loop, &img, state + 1);
+	if (below(c, 4) == 0 || c->only->given)
+		recover_readonly(c->loop, &img, &x, c->v);
+	if (!c->v->bad)
+		recover_writable(disk_open(d), &x, c->v);
+	if (!c->v->bad)
+		clean_verify(c->loop, disk_content(d), &x, c->v);
+	c->t->recoveries++;
+	c->t->states++;
+	if (!c->v->bad && (below(c, 6) == 0 || c->only->again))
+		fail_again(c, d, &x);
+	if (c->v->bad) {
+		disk_describe(c->disk, at, c->where, sizeof(c->where));
+		dump(c, &img, path, sizeof(path));
+		fprintf(stderr, "image as found after power failed: %s\n",
+			path);
+	} else {
+		disk_free(d);
+	}
+	memimg_free(&img);
+}
+
+static void fail_at(struct acase *c, uint64_t at)
+{
+	unsigned open = disk_open_cnt(c->disk, at);
+	unsigned states = open <= SUBSETS_OF ? (1u << open) + (open ? 2 : 0)
+					     : STATES;
+
+	c->t->moments++;
+	for (unsigned i = 0; i < states && !c->v->bad; i++)
+		fail_once(c, at, pick_state(c, open, i));
+}
+
+static int ascending(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* All moments where there are few, else a sample, in order: that is cheaper
+ * for the disk. */
+static void fail_everywhere(struct acase *c)
+{
+	uint64_t cnt = disk_pos(c->disk), at[MOMENTS];
+
+	if (cnt < MOMENTS) {
+		for (uint64_t i = 0; i <= cnt && !c->v->bad; i++)
+			fail_at(c, i);
+		return;
+	}
+	for (unsigned i = 0; i < MOMENTS; i++)
+		at[i] = below(c, cnt + 1);
+	qsort(at, MOMENTS, sizeof(at[0]), ascending);
+	for (unsigned i = 0; i < MOMENTS && !c->v->bad; i++)
+		fail_at(c, at[i]);
+}
+
+/* ---- where a case starts ----------------------------------------------- */
+
+static void read_device(void *arg, uint64_t voff, uint8_t *buf, uint64_t len)
+{
+	struct vhdx_err e;
+
+	if (vhdx_blk_read(arg, voff, buf, len, &e))
+		abort(); /* it was read before */
+}
+
+/* Starts from what a power failure in an earlier workload has left: the model
+ * takes over whatever it shows. */
+static bool start_dirty(struct acase *c)
+{
+	struct expect x = { c->pf, c->model, 0, 0 };
+	struct memimg img;
+	struct vhdx_blk *blk;
+	struct vhdx_err e;
+	struct file *f;
+
+	if (!workload(c, c->seed ^ 0xd1e7, 1))
+		return false;
+	x.pos = below(c, disk_pos(c->disk) + 1);
+	disk_state(c->disk, x.pos, below(c, UINT32_MAX), &img);
+	disk_free(c->disk);
+	c->disk = disk_new(c->loop, &img, c->seed);
+	if (file_mem_new(c->loop, "dirty", &img, &f, &e))
+		abort();
+	f->writable = false;
+	blk = open_device(f, c->pf->format, false, c->v);
+	if (blk) {
+		content_verify(blk, &x, c->v);
+		if (!c->v->bad)
+			model_rebase(c->model, read_device, blk);
+		if (vhdx_blk_close(blk, &e))
+			verdict_set(c->v, "closing: %s", e.text);
+	}
+	memimg_free(&img);
+	return !c->v->bad;
+}
+
+static void add_reproducer(struct acase *c)
+{
+	size_t used = strlen(c->v->text);
+	char *p = c->v->text + used;
+	size_t left = sizeof(c->v->text) - used;
+	int n = snprintf(p, left, "\n  repeat with: crash --profile %s "
+			 "--seed %ju", c->pf->name, (uintmax_t)c->seed);
+
+	if (n < 0 || (size_t)n >= left || !c->crashed)
+		return;
+	p += n;
+	left -= (size_t)n;
+	n = snprintf(p, left, " --at %ju --state %ju", (uintmax_t)c->at,
+		     (uintmax_t)c->state);
+	if (n < 0 || (size_t)n >= left)
+		return;
+	p += n;
+	left -= (size_t)n;
+	if (c->again)
+		snprintf(p, left, " --at2 %ju --state2 %ju",
+			 (uintmax_t)c->at2, (uintmax_t)c->state2);
+	else
+		snprintf(p, left, "\n  power failed at: %s", c->where);
+}
+
+bool case_run(const struct profile *pf, uint64_t seed, const struct only *only,
+	      struct tally *t, struct verdict *v)
+{
+	struct acase c = { .pf = pf, .seed = seed, .rng = seed, .only = only,
+			   .t = t, .v = v };
+	struct memimg img;
+	struct vhdx_err e;
+
+	*v = (struct verdict){ 0 };
+	guid_seed_for_tests(seed + 1);
+	if (loop_new(&c.loop, &e))
+		abort();
+	make_image(c.loop, pf, &img);
+	c.model = model_new(pf->size_len, seed);
+	c.disk = disk_new(c.loop, &img, seed);
+	memimg_free(&img);
+	t->cases++;
+	if ((seed % 3 || start_dirty(&c)) &&
+	    workload(&c, seed, pf->sessions)) {
+		c.crashed = true;
+		if (only->given)
+			fail_once(&c, only->at, only->state);
+		else
+			fail_everywhere(&c);
+	}
+	if (v->bad) {
+		add_reproducer(&c);
+		return false; /* loop and disk may be in use: leave them */
+	}
+	disk_free(c.disk);
+	model_free(c.model);
+	loop_free(c.loop);
+	return true;
+}

@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A unit's history is a short list of events, one per operation that touched
+ * it. `start` and `end` are the operation's as far as order within the unit
+ * goes; once a quiet read has shown who won among overlapping operations, the
+ * winner counts as having happened just then. A `weak` event (a discard not
+ * yet settled, a failed operation) may show but overrides nothing.
+ */
+#include "model.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#define NEVER UINT64_MAX
+#define NEIGHBOUR 4096u /* touched ranges grow to this, and by as much */
+
+struct op {
+	enum model_kind kind;
+	bool fua;
+	bool ok;
+	uint64_t voff, len;
+	uint64_t start, done; /* ticks */
+	uint64_t start_pos;
+	uint64_t durable_pos; /* M2; NEVER: not (yet) */
+};
+
+struct event {
+	uint32_t op;
+	uint32_t gen; /* 0: zeros */
+	uint64_t start, end; /* ticks */
+	bool weak;
+};
+
+struct unit {
+	uint64_t lba;
+	struct event *ev; /* owned */
+	unsigned cnt, max;
+};
+
+struct model {
+	uint64_t size_len;
+	uint64_t seed;
+	uint64_t tick;
+	uint32_t gen_base; /* operation 0 is the past; generations go on */
+	struct op *ops;
+	uint32_t op_cnt, op_max;
+	uint32_t op_open; /* every operation below has ended */
+	struct unit *units;
+	size_t unit_cnt, unit_max;
+	uint32_t *hash; /* index into units + 1; size hash_mask + 1 */
+	size_t hash_mask;
+	struct model_range *ranges;
+	size_t range_cnt;
+	bool ranges_stale;
+};
+
+static void *grow(void *p, size_t cnt, size_t *max, size_t each)
+{
+	if (cnt < *max)
+		return p;
+	*max = *max ? *max * 2 : 4;
+	p = realloc(p, *max * each);
+	ASSERT(p);
+	return p;
+}
+
+/* Operation 0: the past. All it did is durable. */
+static void push_past(struct model *m)
+{
+	m->ops[0] = (struct op){ .kind = MODEL_ZERO, .ok = true };
+	m->op_cnt = 1;
+	m->op_open = 1;
+	m->tick = 1;
+}
+
+struct model *model_new(uint64_t size_len, uint64_t seed)
+{
+	struct model *m = calloc(1, sizeof(*m));
+
+	ASSERT(m);
+	m->size_len = size_len;
+	m->seed = seed;
+	m->op_max = 256;
+	m->ops = calloc(m->op_max, sizeof(*m->ops));
+	m->hash_mask = 1023;
+	m->hash = calloc(m->hash_mask + 1, sizeof(*m->hash));
+	ASSERT(m->ops && m->hash);
+	push_past(m);
+	return m;
+}
+
+void model_free(struct model *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < m->unit_cnt; i++)
+		free(m->units[i].ev);
+	free(m->units);
+	free(m->ops);
+	free(m->hash);
+	free(m->ranges);
+	free(m);
+}
+
+uint32_t model_op_cnt(const struct model *m)
+{
+	return m->op_cnt - 1;
+}
+
+/* ---- units ------------------------------------------------------------ */
+
+static size_t slot_of(const struct model *m, uint64_t lba)
+{
+	size_t h = (size_t)((lba * UINT64_C(0x9e3779b97f4a7c15)) >> 20);
+
+	for (h &= m->hash_mask; m->hash[h]; h = (h + 1) & m->hash_mask)
+		if (m->units[m->hash[h] - 1].lba == lba)
+			break;
+	return h;
+}
+
+static const struct unit *unit_find(const struct model *m, uint64_t lba)
+{
+	uint32_t i = m->hash[slot_of(m, lba)];
+
+	return i ? &m->units[i - 1] : NULL;
+}
+
+static void rehash(struct model *m)
+{
+	free(m->hash);
+	m->hash_mask = m->hash_mask * 2 + 1;
+	m->hash = calloc(m->hash_mask + 1, sizeof(*m->hash));
+	ASSERT(m->hash);
+	for (size_t i = 0; i < m->unit_cnt; i++)
+		m->hash[slot_of(m, m->units[i].lba)] = (uint32_t)i + 1;
+}
+
+static bool alters(enum model_kind kind)
+{
+	return kind != MODEL_FLUSH && kind != MODEL_READ;
+}
+
+static bool clears(const struct op *o, uint64_t lba)
+{
+	return (o->kind == MODEL_ZERO || o->kind == MODEL_DISCARD) &&
+	       lba * UNIT_LEN >= o->voff && lba * UNIT_LEN - o->voff < o->len;
+}
+
+static void add_event(struct unit *u, struct event ev)
+{
+	size_t max = u->max;
+
+	u->ev = grow(u->ev, u->cnt, &max, sizeof(*u->ev));
+	u->max = (unsigned)max;
+	u->ev[u->cnt++] = ev;
+}
+
+static void add_op(const struct model *m, struct unit *u, uint32_t op)
+{
+	const struct op *o = &m->ops[op];
+
+	add_event(u, (struct event){
+		.op = op, .start = o->start, .end = NEVER,
+		.gen = o->kind == MODEL_WRITE ? m->gen_base + op : 0,
+		.weak = o->kind == MODEL_DISCARD });
+}
+
+/* Only writes make units: zeros and discards add nothing to a unit that was
+ * never written, except that they may still beat the write that makes it. */
+static struct unit *unit_get(struct model *m, uint64_t lba)
+{
+	size_t h = slot_of(m, lba);
+	struct unit *u;
+
+	if (m->hash[h])
+		return &m->units[m->hash[h] - 1];
+	m->units = grow(m->units, m->unit_cnt, &m->unit_max,
+			sizeof(*m->units));
+	u = &m->units[m->unit_cnt++];
+	*u = (struct unit){ .lba = lba };
+	add_event(u, (struct event){ 0 });
+	for (uint32_t i = m->op_open; i < m->op_cnt; i++)
+		if (m->ops[i].done == NEVER && clears(&m->ops[i], lba))
+			add_op(m, u, i);
+	m->hash[h] = (uint32_t)m->unit_cnt;
+	m->ranges_stale = true;
+	if (m->unit_cnt * 2 > m->hash_mask)
+		rehash(m);
+	return &m->units[m->unit_cnt - 1];
+}
+
+/* The known units of an operation, one by one; *pos starts at 0. */
+static struct unit *next_unit(struct model *m, uint32_t op, uint64_t *pos)
+{
+	const struct op *o = &m->ops[op];
+	uint64_t first = o->voff / UNIT_LEN, cnt = o->len / UNIT_LEN;
+
+	while (cnt > m->unit_cnt && *pos < m->unit_cnt) {
+		struct unit *u = &m->units[(*pos)++];
+
+		if (u->lba >= first && u->lba - first < cnt)
+			return u;
+	}
+	while (cnt <= m->unit_cnt && *pos < cnt) {
+		uint32_t i = m->hash[slot_of(m, first + (*pos)++)];
+
+		if (i)
+			return &m->units[i - 1];
+	}
+	return NULL;
+}
+
+/* ---- operations ------------------------------------------------------- */
+
+uint32_t model_begin(struct model *m, enum model_kind kind, uint64_t voff,
+		     uint64_t len, bool fua, uint64_t pos)
+{
+	uint32_t op = m->op_cnt;
+	size_t max = m->op_max;
+	struct unit *u;
+	uint64_t it = 0;
+
+	if (kind == MODEL_WRITE)
+		for (uint64_t i = 0; i < len / UNIT_LEN; i++)
+			unit_get(m, voff / UNIT_LEN + i);
+	m->ops = grow(m->ops, m->op_cnt, &max, sizeof(*m->ops));
+	m->op_max = (uint32_t)max;
+	m->op_cnt++;
+	m->ops[op] = (struct op){ kind, fua, false, voff, len, m->tick++,
+				  NEVER, pos, NEVER };
+	while (alters(kind) && (u = next_unit(m, op, &it)))
+		add_op(m, u, op);
+	return op;
+}
+
+void model_fill(const struct model *m, uint32_t op, uint8_t *buf)
+{
+	const struct op *o = &m->ops[op];
+
+	for (uint64_t i = 0; i < o->len / UNIT_LEN; i++)
+		value_fill(buf + i * UNIT_LEN, o->voff / UNIT_LEN + i,
+			   m->gen_base + op, m->seed);
+}
+
+static void flush_done(struct model *m, const struct op *flush, uint64_t pos)
+{
+	for (uint32_t i = 1; i < m->op_cnt; i++) {
+		struct op *o = &m->ops[i];
+
+		if (o->ok && o->done < flush->start && o->durable_pos > pos)
+			o->durable_pos = pos;
+	}
+}
+
+static struct event *event_of(struct unit *u, uint32_t op)
+{
+	unsigned i = 0;
+
+	while (u->ev[i].op != op)
+		ASSERT(++i < u->cnt);
+	return &u->ev[i];
+}
+
+void model_end(struct model *m, uint32_t op, bool ok, uint64_t pos)
+{
+	struct op *o = &m->ops[op];
+	struct unit *u;
+	uint64_t it = 0;
+
+	ASSERT(o->done == NEVER);
+	o->done = m->tick++;
+	o->ok = ok;
+	if (o->kind == MODEL_FLUSH && ok)
+		flush_done(m, o, pos);
+	while (m->op_open < m->op_cnt && m->ops[m->op_open].done != NEVER)
+		m->op_open++;
+	if (!alters(o->kind))
+		return;
+	if (ok && o->fua)
+		o->durable_pos = pos;
+	while ((u = next_unit(m, op, &it))) {
+		struct event *ev = event_of(u, op);
+
+		ev->end = o->done;
+		if (!ok)
+			ev->weak = true;
+	}
+}
+
+/* ---- what a read may show --------------------------------------------- */
+
+static bool event_shows(const struct event *ev, const struct value *v,
+			uint64_t lba)
+{
+	if (v->kind == VALUE_ZERO)
+		return ev->gen == 0;
+	return v->kind == VALUE_WRITE && v->lba == lba && ev->gen == v->gen;
+}
+
+/* When the latest event that is over by `tick` and overrides, began. */
+static uint64_t floor_of_read(const struct model *m, const struct unit *u,
+			      uint64_t tick)
+{
+	uint64_t floor = 0;
+
+	for (unsigned i = 0; i < u->cnt; i++) {
+		const struct op *o = &m->ops[u->ev[i].op];
+
+		if (!u->ev[i].weak && o->ok && o->done < tick)
+			floor = u64_max(floor, u->ev[i].start);
+	}
+	return floor;
+}
+
+static uint64_t floor_of_crash(const struct model *m, const struct unit *u,
+			       uint64_t pos)
+{
+	uint64_t floor = 0;
+
+	for (unsigned i = 0; i < u->cnt; i++) {
+		const struct op *o = &m->ops[u->ev[i].op];
+
+		if (!u->ev[i].weak && o->durable_pos <= pos)
+			floor = u64_max(floor, u->ev[i].start);
+	}
+	return floor;
+}
+
+static void append(char *out, size_t len, const char *fmt, ...)
+	printf_like(3, 4);
+
+static void append(char *out, size_t len, const char *fmt, ...)
+{
+	size_t used = strlen(out);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(out + used, len - used, fmt, ap);
+	va_end(ap);
+}
+
+static void history_text(const struct model *m, const struct unit *u,
+			 uint64_t floor, char *out, size_t len)
+{
+	static const char *const names[] = { "write", "zeroes", "discard" };
+	unsigned from = u->cnt > 8 ? u->cnt - 8 : 0;
+
+	for (unsigned i = from; i < u->cnt; i++) {
+		const struct event *ev = &u->ev[i];
+		const struct op *o = &m->ops[ev->op];
+
+		append(out, len, "%s%s %u", i == from ? "" : ", ",
+		       ev->op ? names[o->kind] : "past", ev->gen ? ev->gen
+							       : ev->op);
+		append(out, len, " [pos %ju", (uintmax_t)o->start_pos);
+		if (o->done == NEVER)
+			append(out, len, ", in flight");
+		else if (!o->ok)
+			append(out, len, ", failed");
+		if (o->durable_pos != NEVER)
+			append(out, len, ", durable at %ju",
+			       (uintmax_t)o->durable_pos);
+		append(out, len, "]%s", ev->end >= floor ? " may show" : "");
+	}
+}
+
+static bool complain(const struct model *m, const struct unit *u, uint64_t lba,
+		     const struct value *v, uint64_t floor,
+		     struct model_bad *bad)
+{
+	bad->lba = lba;
+	bad->text[0] = 0;
+	value_text(v, lba, bad->text, sizeof(bad->text));
+	append(bad->text, sizeof(bad->text), "; allowed: ");
+	if (u)
+		history_text(m, u, floor, bad->text, sizeof(bad->text));
+	else
+		append(bad->text, sizeof(bad->text),
+		       "zeros only, it was never touched");
+	return false;
+}
+
+/* M5. A read that began at `now` saw `winner` while nothing else was going on
+ * in this unit: it beat whatever it overlapped, and a later discard did
+ * nothing. */
+static void settle(struct model *m, struct unit *u, unsigned winner,
+		   uint64_t now)
+{
+	uint64_t start = u->ev[winner].start;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < u->cnt; i++) {
+		struct event ev = u->ev[i];
+		const struct op *o = &m->ops[ev.op];
+
+		if (i == winner && ev.op != 0) {
+			ev.weak = !o->ok;
+			ev.start = now;
+			ev.end = now;
+		}
+		if (i != winner && o->kind == MODEL_DISCARD && ev.weak &&
+		    o->ok && ev.start > start)
+			continue;
+		u->ev[n++] = ev;
+	}
+	u->cnt = n;
+}
+
+static bool verify_unit(struct model *m, const struct op *rd, struct unit *u,
+			const struct value *v, struct model_bad *bad)
+{
+	uint64_t floor = floor_of_read(m, u, rd->start);
+	unsigned shown = 0, which = 0;
+	bool quiet = true;
+
+	for (unsigned i = 0; i < u->cnt; i++) {
+		const struct op *o = &m->ops[u->ev[i].op];
+
+		if (o->done > rd->start)
+			quiet = false;
+		if (o->start < rd->done && u->ev[i].end >= floor &&
+		    event_shows(&u->ev[i], v, u->lba)) {
+			shown++;
+			which = i;
+		}
+	}
+	if (!shown)
+		return complain(m, u, u->lba, v, floor, bad);
+	if (quiet && shown == 1)
+		settle(m, u, which, rd->start);
+	return true;
+}
+
+bool model_verify_read(struct model *m, uint32_t op, const uint8_t *buf,
+		       struct model_bad *bad)
+{
+	const struct op *rd = &m->ops[op];
+	bool good = true;
+
+	for (uint64_t i = 0; good && i < rd->len / UNIT_LEN; i++) {
+		struct value v = value_of(buf + i * UNIT_LEN, m->seed);
+		uint64_t lba = rd->voff / UNIT_LEN + i;
+		size_t h = slot_of(m, lba);
+
+		if (m->hash[h])
+			good = verify_unit(m, rd, &m->units[m->hash[h] - 1],
+					   &v, bad);
+		else if (v.kind != VALUE_ZERO)
+			good = complain(m, NULL, lba, &v, 0, bad);
+	}
+	return good;
+}
+
+bool model_verify_crash(const struct model *m, uint64_t pos, uint64_t voff,
+			const uint8_t *buf, uint64_t len,
+			struct model_bad *bad)
+{
+	for (uint64_t i = 0; i < len / UNIT_LEN; i++) {
+		struct value v = value_of(buf + i * UNIT_LEN, m->seed);
+		uint64_t lba = voff / UNIT_LEN + i, floor = 0;
+		const struct unit *u = unit_find(m, lba);
+		bool good = !u && v.kind == VALUE_ZERO;
+
+		if (u)
+			floor = floor_of_crash(m, u, pos);
+		for (unsigned k = 0; u && !good && k < u->cnt; k++)
+			good = m->ops[u->ev[k].op].start_pos <= pos &&
+			       u->ev[k].end >= floor &&
+			       event_shows(&u->ev[k], &v, lba);
+		if (!good)
+			return complain(m, u, lba, &v, floor, bad);
+	}
+	return true;
+}
+
+/* ---- ranges ----------------------------------------------------------- */
+
+static int by_lba(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+const struct model_range *model_touched(struct model *m, size_t *cnt)
+{
+	if (m->ranges_stale) {
+		uint64_t *lba = calloc(m->unit_cnt + 1, sizeof(*lba));
+
+		free(m->ranges);
+		m->ranges = calloc(m->unit_cnt + 1, sizeof(*m->ranges));
+		ASSERT(lba && m->ranges);
+		for (size_t i = 0; i < m->unit_cnt; i++)
+			lba[i] = m->units[i].lba;
+		qsort(lba, m->unit_cnt, sizeof(*lba), by_lba);
+		m->range_cnt = 0;
+		for (size_t i = 0; i < m->unit_cnt; i++) {
+			uint64_t off = align_down(lba[i] * UNIT_LEN, NEIGHBOUR);
+			uint64_t end = off + 2 * NEIGHBOUR;
+			struct model_range *r = m->ranges + m->range_cnt;
+
+			off -= off ? NEIGHBOUR : 0;
+			end = u64_min(end, m->size_len);
+			if (m->range_cnt && off <= r[-1].voff + r[-1].len)
+				r[-1].len = end - r[-1].voff;
+			else
+				m->ranges[m->range_cnt++] =
+					(struct model_range){ off, end - off };
+		}
+		free(lba);
+		m->ranges_stale = false;
+	}
+	*cnt = m->range_cnt;
+	return m->ranges;
+}
+
+void model_rebase(struct model *m,
+		  void (*read)(void *arg, uint64_t voff, uint8_t *buf,
+			       uint64_t len), void *arg)
+{
+	size_t cnt;
+	const struct model_range *r = model_touched(m, &cnt);
+
+	for (size_t i = 0; i < cnt; i++) {
+		uint8_t *buf = malloc(r[i].len);
+
+		ASSERT(buf);
+		read(arg, r[i].voff, buf, r[i].len);
+		for (uint64_t k = 0; k < r[i].len / UNIT_LEN; k++) {
+			uint64_t lba = r[i].voff / UNIT_LEN + k;
+			struct value v = value_of(buf + k * UNIT_LEN, m->seed);
+			uint32_t slot = m->hash[slot_of(m, lba)];
+
+			if (!slot)
+				continue;
+			m->units[slot - 1].cnt = 1;
+			m->units[slot - 1].ev[0] = (struct event){
+				.gen = v.kind == VALUE_WRITE ? v.gen : 0 };
+		}
+		free(buf);
+	}
+	m->gen_base += m->op_cnt;
+	push_past(m);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+#include "recover.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "file_mem.h"
+#include "header.h"
+#include "image.h"
+
+#define CHUNK (256 * KIB)
+
+void verdict_set(struct verdict *v, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (v->bad)
+		return;
+	v->bad = true;
+	va_start(ap, fmt);
+	vsnprintf(v->text, sizeof(v->text), fmt, ap);
+	va_end(ap);
+}
+
+struct vhdx_blk *open_device(struct file *f, enum vhdx_format format,
+			     bool writable, struct verdict *v)
+{
+	struct image_open_opts o = { .flags = writable ? VHDX_OPEN_WRITE : 0 };
+	struct vhdx_blk *blk;
+	struct image *img;
+	struct vhdx_err e;
+
+	if (image_open(f, format, &o, &img, &e)) {
+		verdict_set(v, "opening it %s: %s",
+			    writable ? "for writing" : "read-only", e.text);
+		file_close(f);
+		return NULL;
+	}
+	if (blk_new(img, f->loop, false, &blk, &e))
+		abort();
+	return blk;
+}
+
+/* FNV-1a over words; never 0. */
+static uint64_t checksum(uint64_t h, const uint8_t *p, uint64_t len)
+{
+	for (uint64_t i = 0; i < len; i += 8) {
+		uint64_t w;
+
+		memcpy(&w, p + i, 8);
+		h = (h ^ w) * UINT64_C(0x100000001b3);
+		h ^= h >> 32;
+	}
+	return h | 1;
+}
+
+static void verify_chunk(struct vhdx_blk *blk, struct expect *x,
+			 uint64_t voff, uint64_t len, uint64_t *sum,
+			 struct verdict *v)
+{
+	static uint8_t buf[CHUNK];
+	struct model_bad bad;
+	struct vhdx_err e;
+
+	if (vhdx_blk_read(blk, voff, buf, len, &e)) {
+		verdict_set(v, "reading %ju bytes at %ju: %s", (uintmax_t)len,
+			    (uintmax_t)voff, e.text);
+		return;
+	}
+	*sum = checksum(*sum, buf, len);
+	if (!model_verify_crash(x->model, x->pos, voff, buf, len, &bad))
+		verdict_set(v, "sector %ju shows %s", (uintmax_t)bad.lba,
+			    bad.text);
+}
+
+void content_verify(struct vhdx_blk *blk, struct expect *x, struct verdict *v)
+{
+	uint64_t sum = 1;
+	size_t cnt;
+	const struct model_range *r = model_touched(x->model, &cnt);
+
+	for (size_t i = 0; i < cnt; i++)
+		for (uint64_t at = 0; at < r[i].len && !v->bad; at += CHUNK)
+			verify_chunk(blk, x, r[i].voff + at,
+				     u64_min(CHUNK, r[i].len - at), &sum, v);
+	if (v->bad)
+		return;
+	if (x->content && x->content != sum)
+		verdict_set(v, "a sector changed its value between two looks");
+	x->content = sum;
+}
+
+static void close_device(struct vhdx_blk *blk, struct verdict *v)
+{
+	struct vhdx_err e;
+
+	if (vhdx_blk_close(blk, &e))
+		verdict_set(v, "closing: %s", e.text);
+}
+
+void recover_readonly(struct loop *l, const struct memimg *img,
+		      struct expect *x, struct verdict *v)
+{
+	struct memimg copy;
+	struct vhdx_blk *blk;
+	struct vhdx_err e;
+	struct file *f;
+	uint64_t diff;
+
+	memimg_clone(&copy, img);
+	if (file_mem_new(l, "state", &copy, &f, &e))
+		abort();
+	f->writable = false;
+	blk = open_device(f, x->pf->format, false, v);
+	if (blk) {
+		content_verify(blk, x, v);
+		close_device(blk, v);
+	}
+	if (!memimg_eq(&copy, img, &diff))
+		verdict_set(v, "a read-only open changed byte %ju",
+			    (uintmax_t)diff);
+	memimg_free(&copy);
+}
+
+void recover_writable(struct file *f, struct expect *x, struct verdict *v)
+{
+	struct vhdx_blk *blk = open_device(f, x->pf->format, true, v);
+
+	if (!blk)
+		return;
+	content_verify(blk, x, v);
+	content_verify(blk, x, v);
+	close_device(blk, v);
+}
+
+/* ---- a cleanly closed file -------------------------------------------- */
+
+static void finding(void *arg, const struct vhdx_finding *f)
+{
+	struct verdict *v = arg;
+
+	if (f->severity >= VHDX_SEV_WARNING)
+		verdict_set(v, "check finds (%s): %s",
+			    f->severity == VHDX_SEV_ERROR ? "error" : "warning",
+			    f->text);
+}
+
+static void check_verify(struct file *f, struct expect *x, struct verdict *v)
+{
+	struct vhdx_check_result res = { .format = x->pf->format };
+	struct check c = { .file = f, .fn = finding, .arg = v, .result = &res };
+	struct vhdx_err e;
+	int rc = 0;
+
+	if (x->pf->format == VHDX_FORMAT_VHDX)
+		rc = vhdx_image_check(&c, &e);
+	else if (x->pf->format == VHDX_FORMAT_VHD)
+		rc = vhd1_image_check(&c, &e);
+	if (rc)
+		verdict_set(v, "check cannot be done: %s", e.text);
+	else if (res.log_dirty)
+		verdict_set(v, "check finds a dirty log after a clean close");
+}
+
+static void headers_verify(struct file *f, struct verdict *v)
+{
+	struct header_pair p;
+	struct vhdx_err e;
+
+	if (header_load(f, &p, &e)) {
+		verdict_set(v, "headers: %s", e.text);
+		return;
+	}
+	for (int i = 0; i < 2; i++)
+		if (!p.valid[i])
+			verdict_set(v, "header %d is invalid after a clean "
+				    "close: %s", i, p.why[i].text);
+		else if (!guid_is_zero(&p.copy[i].log))
+			verdict_set(v, "header %d names a log after a clean "
+				    "close", i);
+	if (f->size % MIB)
+		verdict_set(v, "the file is %ju bytes long, not whole MiB",
+			    (uintmax_t)f->size);
+}
+
+void clean_verify(struct loop *l, const struct memimg *img, struct expect *x,
+		  struct verdict *v)
+{
+	struct memimg copy;
+	struct vhdx_err e;
+	struct file *f;
+
+	memimg_clone(&copy, img);
+	if (file_mem_new(l, "closed", &copy, &f, &e))
+		abort();
+	f->writable = false;
+	if (x->pf->format == VHDX_FORMAT_VHDX)
+		headers_verify(f, v);
+	check_verify(f, x, v);
+	file_close(f);
+	memimg_free(&copy);
+	if (!v->bad)
+		recover_readonly(l, img, x, v);
+}
