@@ -2,12 +2,15 @@
 /* The contract of file.h, put to every implementation. */
 #include <string.h>
 
+#include "file_crash.h"
+#include "file_fault.h"
 #include "file_mem.h"
 #include "t.h"
 
 struct fixture {
 	struct loop *loop;
 	struct file *file;
+	struct crash_world *world;
 };
 
 static void open_posix(struct fixture *x)
@@ -25,6 +28,31 @@ static void open_mem(struct fixture *x)
 	T_OK(file_mem_new(x->loop, "image", NULL, &x->file, &t_err));
 }
 
+static void open_crash(struct fixture *x)
+{
+	x->world = crash_world_new(NULL);
+	T_OK(crash_disk_open(crash_disk_new(x->world, "image", NULL), x->loop,
+			     &x->file, &t_err));
+}
+
+static void open_delayed(struct fixture *x)
+{
+	struct crash_opts o = { .seed = 1, .max_delay = 5, .no_punch = true };
+
+	x->world = crash_world_new(&o);
+	T_OK(crash_disk_open(crash_disk_new(x->world, "image", NULL), x->loop,
+			     &x->file, &t_err));
+}
+
+static void open_fault(struct fixture *x)
+{
+	struct file_fault *f = NULL;
+
+	T_OK(file_mem_new(x->loop, "image", NULL, &x->file, &t_err));
+	T_OK(file_fault_new(x->file, &f, &t_err));
+	x->file = &f->file;
+}
+
 static void run(void (*open)(struct fixture *), void (*test)(struct fixture *))
 {
 	struct fixture x = { 0 };
@@ -33,6 +61,7 @@ static void run(void (*open)(struct fixture *), void (*test)(struct fixture *))
 	open(&x);
 	test(&x);
 	file_close(x.file);
+	crash_world_free(x.world);
 	loop_free(x.loop);
 }
 
@@ -322,7 +351,10 @@ static void window_covers_the_transfer_piece_by_piece(void)
 
 #define EACH(test)                                                          \
 	static void posix_##test(void) { run(open_posix, test); }           \
-	static void mem_##test(void) { run(open_mem, test); }
+	static void mem_##test(void) { run(open_mem, test); }               \
+	static void crash_##test(void) { run(open_crash, test); }           \
+	static void delayed_##test(void) { run(open_delayed, test); }       \
+	static void fault_##test(void) { run(open_fault, test); }
 #define CONTRACT(X)                                                         \
 	X(written_bytes_are_read_back)                                      \
 	X(read_across_the_end_gives_zeros_there)                            \
@@ -340,12 +372,18 @@ static void window_covers_the_transfer_piece_by_piece(void)
 	X(sizes_of_64_tib_work)
 #define POSIX_TEST(test) T_TEST(posix_##test),
 #define MEM_TEST(test) T_TEST(mem_##test),
+#define CRASH_TEST(test) T_TEST(crash_##test),
+#define DELAYED_TEST(test) T_TEST(delayed_##test),
+#define FAULT_TEST(test) T_TEST(fault_##test),
 
 CONTRACT(EACH)
 
 static const struct t_test tests[] = {
 	CONTRACT(POSIX_TEST)
 	CONTRACT(MEM_TEST)
+	CONTRACT(CRASH_TEST)
+	CONTRACT(DELAYED_TEST)
+	CONTRACT(FAULT_TEST)
 	T_TEST(window_covers_the_transfer_piece_by_piece),
 	T_END,
 };
