@@ -5,11 +5,13 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "file.h"
+#include "short_io.h"
 #include "t.h"
 
 static struct loop *loop;
@@ -274,6 +276,41 @@ static void failed_sync_is_never_followed_by_a_good_one(void)
 	close_all(f);
 }
 
+static void short_and_interrupted_transfers_are_continued(void)
+{
+	struct file *f = new_file(new_path("image"));
+	static uint8_t in[9000], out[9000];
+
+	t_fill(in, sizeof(in), 1);
+	short_io_set(700, true);
+	T_OK(file_write(f, 3, in, sizeof(in), &t_err));
+	T_EQ_U64(f->size, 3 + sizeof(in));
+	T_OK(file_read(f, 3, out, sizeof(out), &t_err));
+	T_TRUE(memcmp(in, out, sizeof(in)) == 0);
+	short_io_set(0, false);
+	memset(out, 0, sizeof(out));
+	T_OK(file_read(f, 3, out, sizeof(out), &t_err));
+	T_TRUE(memcmp(in, out, sizeof(in)) == 0);
+	close_all(f);
+}
+
+/* The disk is full in the middle of a write. */
+static void size_is_right_after_a_write_that_failed_half_way(void)
+{
+	struct file *f = new_file(new_path("image"));
+	struct rlimit old, small;
+	static uint8_t in[8192];
+
+	T_TRUE(getrlimit(RLIMIT_FSIZE, &old) == 0);
+	small = (struct rlimit){ 5000, old.rlim_max };
+	T_TRUE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+	T_FAILS(file_write(f, 0, in, sizeof(in), &t_err), VHDX_E_NOSPC,
+		"write at offset 0, length 8192");
+	T_TRUE(setrlimit(RLIMIT_FSIZE, &old) == 0);
+	T_EQ_U64(f->size, 5000);
+	close_all(f);
+}
+
 static void next_data_reports_a_hole_at_the_end(void)
 {
 	struct file *f = new_file(new_path("image"));
@@ -326,6 +363,8 @@ static const struct t_test tests[] = {
 	T_TEST(zero_of_a_read_only_descriptor_fails_with_the_errno),
 	T_TEST(zero_works_where_the_host_cannot_do_it),
 	T_TEST(failed_sync_is_never_followed_by_a_good_one),
+	T_TEST(short_and_interrupted_transfers_are_continued),
+	T_TEST(size_is_right_after_a_write_that_failed_half_way),
 	T_TEST(next_data_reports_a_hole_at_the_end),
 	T_TEST(size_the_host_cannot_have_is_no_space),
 	T_TEST(a_reservation_takes_the_space_or_is_refused),
