@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "cut.h"
 #include "damage.h"
 #include "file_mem.h"
 #include "header.h"
@@ -56,10 +57,10 @@ static void rig_down(struct rig *r)
 #define REPAIR 1u
 #define DRY 2u
 
-static int run(struct rig *r, unsigned flags)
+static int run_on(struct rig *r, struct file *f, unsigned flags)
 {
 	struct check c = {
-		.file = r->file,
+		.file = f,
 		.repair = flags & REPAIR,
 		.dry_run = flags & DRY,
 		.fn = collect,
@@ -70,6 +71,11 @@ static int run(struct rig *r, unsigned flags)
 	memset(&r->result, 0, sizeof(r->result));
 	r->text[0] = '\0';
 	return vhdx_image_check(&c, &t_err);
+}
+
+static int run(struct rig *r, unsigned flags)
+{
+	return run_on(r, r->file, flags);
 }
 
 static void says(struct rig *r, const char *part)
@@ -318,6 +324,43 @@ static void running_out_of_memory_anywhere_is_reported(void)
 	rig_down(&r);
 }
 
+/* K3, for writes that take effect in order. */
+static void interrupted_repair_can_be_repeated(void)
+{
+	struct cut cut;
+	struct rig r;
+
+	for (uint64_t n = 0;; n++) {
+		int rc;
+
+		rig_up(&r, DIRTY_BLOCK "flip header2+1\nflip region2+1\n"
+		       "bat 9 0x7000002\ntruncate end+3M");
+		cut_init(&cut, r.file, n);
+		rc = run_on(&r, &cut.file, REPAIR);
+		T_TRUE(rc == 0 || rc == VHDX_E_IO);
+		T_OK(run(&r, REPAIR));
+		T_EQ_U64(r.result.errors + r.result.warnings, 0);
+		T_OK(run(&r, 0));
+		CU_ASSERT_STRING_EQUAL(r.text, "");
+		rig_down(&r);
+		if (!rc)
+			break;
+	}
+}
+
+/* What is not durable yet is not told as repaired. */
+static void failed_repair_is_not_told_as_repaired(void)
+{
+	struct cut cut;
+	struct rig r;
+
+	rig_up(&r, "create\nflip region2");
+	cut_init(&cut, r.file, 5); /* all but the last sync */
+	T_FAILS(run_on(&r, &cut.file, REPAIR), VHDX_E_IO, "power");
+	T_TRUE(strstr(r.text, "repaired") == NULL);
+	rig_down(&r);
+}
+
 static const struct t_test tests[] = {
 	T_TEST(new_image_has_nothing_to_say),
 	T_TEST(fixed_image_has_nothing_to_say),
@@ -341,6 +384,8 @@ static const struct t_test tests[] = {
 	T_TEST(tail_is_kept_while_a_block_is_damaged),
 	T_TEST(sound_anchor_keeps_its_space),
 	T_TEST(many_findings_are_summed_up),
+	T_TEST(interrupted_repair_can_be_repeated),
+	T_TEST(failed_repair_is_not_told_as_repaired),
 	T_TEST(running_out_of_memory_anywhere_is_reported),
 	T_END
 };

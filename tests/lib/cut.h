@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A file whose machine loses power: after `left` changes and syncs, every
+ * further one fails and does nothing. Changes before take effect in order, at
+ * once; for reordering and tearing see file_crash.h.
+ */
+#ifndef CUT_H
+#define CUT_H
+
+#include "file.h"
+
+struct cut {
+	struct file file;
+	struct file *inner; /* borrowed; NULL when not in use */
+	uint64_t left;
+	uint64_t cnt; /* changes and syncs asked for */
+};
+
+/* c->file stands for inner from now on; needs no closing. */
+void cut_init(struct cut *c, struct file *inner, uint64_t left);
+
+#endif
