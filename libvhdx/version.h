@@ -3,6 +3,8 @@
 #ifndef VERSION_H
 #define VERSION_H
 
-#define VHDKIT_VERSION "0.1.0"
+#ifndef VHDKIT_VERSION
+#define VHDKIT_VERSION "0.1"
+#endif
 
 #endif
