@@ -35,9 +35,9 @@ void crash_event_text(const struct crash_world *w, uint64_t k,
 		      char out[CRASH_TEXT_LEN])
 {
 	static const char *const names[] = {
-		[FILE_READ] = "read", [FILE_WRITE] = "write",
-		[FILE_SYNC] = "sync", [FILE_TRUNCATE] = "truncate",
-		[FILE_ZERO] = "zero", [FILE_PUNCH] = "punch",
+		[FILE_WRITE] = "write", [FILE_SYNC] = "sync",
+		[FILE_TRUNCATE] = "truncate", [FILE_ZERO] = "zero",
+		[FILE_PUNCH] = "punch",
 	};
 	const struct crash_event *ev;
 

@@ -5,8 +5,9 @@
  *	submitted --(exec_delay turns)--> takes effect on `now`
  *		  --(done_delay turns)--> completed, io->done()
  *
- * Submission and completion are events on the world's clock. Reads take the
- * same way, for the sake of disorder, but are not recorded.
+ * Submission and completion are events on the world's clock. What changes
+ * nothing that could be lost takes the same way, for the sake of disorder, but
+ * is not recorded.
  */
 #include <string.h>
 
@@ -96,6 +97,11 @@ static bool grows_now(const struct crash_op *op)
 	       op->off + op->len > op->disk->now.size;
 }
 
+static bool is_recorded(const struct crash_op *op)
+{
+	return op->op != FILE_READ && op->op != FILE_RESERVE;
+}
+
 static void crash_step(struct loop_task *t);
 
 static void crash_submit(struct file *f, struct file_io *io)
@@ -121,7 +127,7 @@ static void crash_submit(struct file *f, struct file_io *io)
 		op->base_idx = d->stable_idx;
 		memimg_clone(&op->base, &d->stable);
 	}
-	if (op->op != FILE_READ) {
+	if (is_recorded(op)) {
 		op->submitted = event(op, false);
 		ops_add(&d->all, op);
 	}
@@ -139,7 +145,7 @@ static void execute(struct crash_op *op)
 	op->grows = grows_now(op);
 	if (!ignored)
 		file_mem_apply(&d->now, op->io);
-	if (op->op != FILE_READ && op->op != FILE_SYNC && !ignored &&
+	if (is_recorded(op) && op->op != FILE_SYNC && !ignored &&
 	    op->io->res == 0)
 		ops_add(&d->order, op);
 }
@@ -155,12 +161,12 @@ static void complete(struct crash_op *op)
 	if (io->res == 0 && op->op == FILE_WRITE)
 		f->size = u64_max(f->size, op->off + op->len);
 	op->io = NULL;
-	if (op->op == FILE_READ) {
-		free(op);
-	} else {
+	if (is_recorded(op)) {
 		op->completed = event(op, true);
 		if (op->op == FILE_SYNC)
 			ops_add(&op->disk->syncs, op);
+	} else {
+		free(op);
 	}
 	io->done(io);
 }
