@@ -20,7 +20,10 @@
 	M(GROWTH_COUNTS, "W5: a log entry promises only a file size that is durable") \
 	M(HEADER_SYNC, "a header copy is durable before the other is touched") \
 	M(REPLAY_SYNC, "replayed bytes are durable before LogGuid is cleared") \
-	M(REPLAY_IGNORES_CRC, "R1: an entry counts only if its checksum is right")
+	M(REPLAY_IGNORES_CRC, "R1: an entry counts only if its checksum is right") \
+	M(VHD_SYNC_BEFORE_BAT, "V3: payload, bitmaps and growth are durable before the BAT") \
+	M(VHD_SYNC_AFTER_BAT, "V4: the BAT is durable when a flush completes") \
+	M(VHD_BITMAP_ONES, "V3: a published block's bitmap says that it holds data")
 
 #define MUTATION_ENUM(name, text) MUT_##name,
 enum mutation { MUT_NONE, MUTATION_LIST(MUTATION_ENUM) MUT_CNT };

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Examining a VHD: both footers, the dynamic header, every BAT entry, every
+ * sector bitmap, and whatever space nothing refers to.
+ *
+ * What is mended: a bad footer copy from the good one, and empty space at the
+ * end of the file. What is not: a BAT entry or a header, of which there is
+ * only one copy; footers that disagree on what matters; space at the end that
+ * holds data - no entry refers to it, but the BAT has no checksum, and a lost
+ * entry looks just the same.
+ *
+ * Memory: the BAT (see vhd1_load.h) and a fixed buffer.
+ */
+#include <string.h>
+
+#include "check.h"
+#include "mem.h"
+#include "vhd1_load.h"
+
+#define SPEC "VHD"
+#define BUF_LEN ((size_t)(256 * KIB))
+/* Writers align blocks to 4 KiB; less than this between two is no leak. */
+#define SLACK_LEN (8 * KIB)
+#define FEATURE_RESERVED 2u
+
+struct vhd1_check {
+	struct check *c;
+	struct file *f;
+	struct vhd1_footers ft;
+	struct vhd1_header h;
+	struct vhd1_bat bat;
+	uint64_t size_len;
+	uint32_t need; /* blocks that the size takes */
+	struct check_many bad, gaps, hidden;
+	uint8_t *buf, *bits;
+};
+
+/* Damage is a finding; only what keeps us from looking is an error. */
+static int found(struct vhd1_check *k, int rc, const struct vhdx_err *why,
+		 struct vhdx_err *e)
+{
+	if (rc != VHDX_E_CORRUPT)
+		return err_copy(e, why, rc);
+	check_say_err(k->c, VHDX_SEV_ERROR, CHECK_NO_FIX, why);
+	return 0;
+}
+
+/* ---- the footer's fields ------------------------------------------------ */
+
+static void check_sizes(struct vhd1_check *k)
+{
+	const struct vhd1_copy *u = k->ft.use;
+	uint64_t chs = vhd1_chs_len(u->f.chs);
+
+	if (u->f.current_len % VHD1_SECTOR)
+		check_warn(k->c, VHDX_OBJ_FOOTER, u->off + 48, SPEC,
+			   "The size of the disk, %ju bytes, is not a multiple "
+			   "of 512.", (uintmax_t)u->f.current_len);
+	if (u->f.current_len > VHD1_SIZE_MAX)
+		check_warn(k->c, VHDX_OBJ_FOOTER, u->off + 48, SPEC,
+			   "The size of the disk, %ju bytes, is above the "
+			   "format's limit of 2040 GiB.",
+			   (uintmax_t)u->f.current_len);
+	if (chs != k->size_len && !vhd1_chs_is_max(u->f.chs))
+		check_note(k->c, VHDX_OBJ_FOOTER, u->off + 56, SPEC,
+			   "The geometry gives %ju bytes, the size is %ju: "
+			   "programs that go by the geometry see a disk of "
+			   "another size.", (uintmax_t)chs,
+			   (uintmax_t)k->size_len);
+}
+
+static void check_flags(struct vhd1_check *k)
+{
+	const struct vhd1_copy *u = k->ft.use;
+
+	if (!(u->f.features & FEATURE_RESERVED))
+		check_note(k->c, VHDX_OBJ_FOOTER, u->off + 8, SPEC,
+			   "The features field is 0x%08x: bit 1 has to be set.",
+			   u->f.features);
+	if (u->f.saved_state)
+		check_note(k->c, VHDX_OBJ_FOOTER, u->off + 84, SPEC,
+			   "A saved state of a virtual machine goes with this "
+			   "disk.");
+	if (u->len != VHD1_FOOTER_LEN)
+		check_note(k->c, VHDX_OBJ_FOOTER, u->off, SPEC,
+			   "The footer has the old form of 511 bytes.");
+	else if (!is_aligned(u->off, VHD1_SECTOR))
+		check_warn(k->c, VHDX_OBJ_FOOTER, u->off, SPEC,
+			   "The footer is at file offset %ju, which is not a "
+			   "multiple of 512.", (uintmax_t)u->off);
+}
+
+static void check_fixed(struct vhd1_check *k)
+{
+	const struct vhd1_copy *end = &k->ft.end;
+
+	if (k->size_len > end->off) {
+		check_error(k->c, VHDX_OBJ_FOOTER, end->off, SPEC,
+			    "The disk has %ju bytes, but only %ju come before "
+			    "the footer.", (uintmax_t)k->size_len,
+			    (uintmax_t)end->off);
+		return;
+	}
+	k->c->result->leaked_len = end->off - k->size_len;
+	if (end->off > k->size_len)
+		check_warn(k->c, VHDX_OBJ_PAYLOAD, k->size_len, SPEC,
+			   "%ju bytes between the end of the disk and the "
+			   "footer are not used.",
+			   (uintmax_t)(end->off - k->size_len));
+}
+
+/* ---- both footers of a dynamic disk ------------------------------------- */
+
+static int put_footer(struct vhd1_check *k, uint64_t off, struct vhdx_err *e)
+{
+	int rc = file_write(k->f, off, k->ft.use->raw, VHD1_FOOTER_LEN, e);
+
+	if (rc == 0)
+		rc = file_sync(k->f, e);
+	return rc ? err_wrap(e, rc, "restoring the footer") : 0;
+}
+
+/* The copy goes where nothing else can be, so the BAT must be in order. */
+static int check_missing(struct vhd1_check *k, struct vhdx_err *e)
+{
+	const struct vhd1_copy *bad = k->ft.end.valid ? &k->ft.head
+						      : &k->ft.end;
+	enum check_fix fix = k->bat.bad_cnt ? CHECK_NO_FIX
+					    : check_fix_state(k->c);
+	uint64_t off = 0;
+
+	if (!k->ft.end.valid)
+		off = vhd1_mend_off(k->f, k->bat.data_end);
+	if (fix == CHECK_FIXED) {
+		int rc = put_footer(k, off, e);
+
+		if (rc)
+			return rc;
+	}
+	check_say_err(k->c, VHDX_SEV_ERROR, fix, &bad->why);
+	return 0;
+}
+
+static int check_footers(struct vhd1_check *k, struct vhdx_err *e)
+{
+	enum check_fix fix = check_fix_state(k->c);
+	bool grave;
+
+	if (!k->ft.end.valid || !k->ft.head.valid)
+		return check_missing(k, e);
+	if (!vhd1_footers_differ(&k->ft, &grave))
+		return 0;
+	if (grave) {
+		check_error(k->c, VHDX_OBJ_FOOTER, k->ft.end.off, SPEC,
+			    "The footer at file offset %ju and its copy at 0 "
+			    "disagree on the size, the type or the place of "
+			    "the header; which of them is right cannot be "
+			    "told.", (uintmax_t)k->ft.end.off);
+		return 0;
+	}
+	if (fix == CHECK_FIXED) {
+		int rc = put_footer(k, 0, e);
+
+		if (rc)
+			return rc;
+	}
+	check_say(k->c, VHDX_SEV_WARNING, fix, VHDX_OBJ_FOOTER, 0, SPEC,
+		  "The footer copy at file offset 0 differs from the footer "
+		  "at %ju, though not in anything that matters.",
+		  (uintmax_t)k->ft.end.off);
+	return 0;
+}
+
+/* ---- the BAT ------------------------------------------------------------ */
+
+static void tell_bad(void *arg, uint32_t blk, const char *text)
+{
+	struct vhd1_check *k = arg;
+
+	if (check_in_full(&k->bad))
+		check_error(k->c, VHDX_OBJ_BAT, k->bat.off + (uint64_t)blk * 4,
+			    SPEC, "%s.", text);
+}
+
+static void tell_gap(void *arg, uint64_t off, uint64_t len)
+{
+	struct vhd1_check *k = arg;
+	/* Xen keeps a map of its own behind the BAT. */
+	bool xen = memcmp(k->ft.use->f.creator_app, "tap", 4) == 0;
+
+	if (len < SLACK_LEN)
+		return;
+	k->c->result->leaked_len += len;
+	if (!xen && check_in_full(&k->gaps))
+		check_warn(k->c, VHDX_OBJ_PAYLOAD, off, SPEC,
+			   "%ju bytes at file offset %ju belong to nothing.",
+			   (uintmax_t)len, (uintmax_t)off);
+}
+
+static void check_beyond(struct vhd1_check *k)
+{
+	uint64_t cnt = 0;
+
+	for (uint32_t i = k->need; i < k->bat.cnt; i++)
+		cnt += k->bat.entry[i] != VHD1_ABSENT;
+	if (cnt)
+		check_note(k->c, VHDX_OBJ_BAT,
+			   k->bat.off + (uint64_t)k->need * 4, SPEC,
+			   "%ju blocks are allocated beyond the size of the "
+			   "disk.", (uintmax_t)cnt);
+}
+
+static int load_bat(struct vhd1_check *k, struct vhdx_err *e)
+{
+	uint64_t need = div_up(k->size_len, k->h.block_len);
+	uint32_t all = (uint32_t)u64_min(k->h.bat_cnt, VHD1_BAT_MAX);
+
+	/* A table that is too short for the size, or that we cannot hold, is
+	 * told of by loading as much as the size takes. */
+	return vhd1_bat_load(k->f, &k->ft, &k->h, k->size_len,
+			     need > all ? 0 : all, &k->bat, e);
+}
+
+static int audit_bat(struct vhd1_check *k, struct vhdx_err *e)
+{
+	int rc;
+
+	k->need = (uint32_t)div_up(k->size_len, k->h.block_len);
+	rc = vhd1_bat_audit(&k->bat, vhd1_limit(k->f, &k->ft), tell_bad,
+			    tell_gap, k, e);
+	if (rc)
+		return rc;
+	check_rest(k->c, &k->bad, VHDX_SEV_ERROR, CHECK_NO_FIX, VHDX_OBJ_BAT,
+		   SPEC, "damaged BAT entries");
+	check_rest(k->c, &k->gaps, VHDX_SEV_WARNING, CHECK_NO_FIX,
+		   VHDX_OBJ_PAYLOAD, SPEC, "ranges that belong to nothing");
+	k->c->result->blocks_allocated = k->bat.used_cnt;
+	check_beyond(k);
+	vhd1_footers_settle(&k->ft, k->bat.data_end);
+	return 0;
+}
+
+/* ---- sector bitmaps ----------------------------------------------------- */
+
+static bool is_zero(const uint8_t *b, size_t len)
+{
+	return b[0] == 0 && memcmp(b, b + 1, len - 1) == 0;
+}
+
+/* Counts sectors that hold data under a clear bit. */
+static int count_hidden(struct vhd1_check *k, uint32_t blk, uint64_t *cnt,
+			struct vhdx_err *e)
+{
+	uint64_t at = vhd1_bat_off(&k->bat, blk) + k->bat.bitmap_len;
+	uint64_t len = vhd1_bat_used_len(&k->bat, blk);
+
+	*cnt = 0;
+	for (uint64_t pos = 0; pos < len; pos += BUF_LEN) {
+		size_t n = (size_t)u64_min(BUF_LEN, len - pos);
+		int rc = file_read(k->f, at + pos, k->buf, n, e);
+
+		if (rc)
+			return err_wrap(e, rc, "reading block %u", blk);
+		for (size_t i = 0; i < n; i += VHD1_SECTOR)
+			if (!vhd1_bit(k->bits, (pos + i) / VHD1_SECTOR) &&
+			    !is_zero(k->buf + i, VHD1_SECTOR))
+				++*cnt;
+	}
+	return 0;
+}
+
+static int check_bitmap(struct vhd1_check *k, uint32_t blk, struct vhdx_err *e)
+{
+	uint64_t off = vhd1_bat_off(&k->bat, blk), cnt;
+	int rc = file_read(k->f, off, k->bits, k->bat.bitmap_len, e);
+
+	if (rc)
+		return err_wrap(e, rc, "reading the bitmap of block %u", blk);
+	if (vhd1_bits_full(k->bits, vhd1_bat_used_len(&k->bat, blk) /
+				    VHD1_SECTOR))
+		return 0;
+	rc = count_hidden(k, blk, &cnt, e);
+	if (rc == 0 && cnt && check_in_full(&k->hidden))
+		check_warn(k->c, VHDX_OBJ_BITMAP, off, SPEC,
+			   "Block %u: %ju sectors hold data, but its sector "
+			   "bitmap says that they were never written: programs "
+			   "that go by the bitmap read zeros there.", blk,
+			   (uintmax_t)cnt);
+	return rc;
+}
+
+static int check_bitmaps(struct vhd1_check *k, struct vhdx_err *e)
+{
+	uint32_t cnt = (uint32_t)u64_min(k->need, k->bat.cnt);
+
+	/* With a parent, a clear bit is an ordinary state. */
+	if (k->ft.use->f.type != VHD1_DYNAMIC)
+		return 0;
+	k->bits = mem_alloc(k->bat.bitmap_len);
+	if (!k->bits)
+		return err_set(e, VHDX_E_NOMEM, "no memory for a bitmap");
+	for (uint32_t blk = 0; blk < cnt; blk++) {
+		if (k->bat.entry[blk] == VHD1_ABSENT ||
+		    k->bat.flags[blk] & VHD1_BAD)
+			continue;
+		int rc = check_bitmap(k, blk, e);
+		if (rc)
+			return rc;
+	}
+	check_rest(k->c, &k->hidden, VHDX_SEV_WARNING, CHECK_NO_FIX,
+		   VHDX_OBJ_BITMAP, SPEC, "blocks with such a bitmap");
+	return 0;
+}
+
+/* ---- space behind the last block ---------------------------------------- */
+
+static int range_is_zero(struct vhd1_check *k, uint64_t off, uint64_t end,
+			 bool *zero, struct vhdx_err *e)
+{
+	*zero = true;
+	while (*zero && off < end) {
+		uint64_t data, len;
+		int rc = file_next_data(k->f, off, &data, &len, e);
+
+		if (rc)
+			return rc;
+		if (len == 0 || data >= end)
+			break;
+		off = data;
+		len = u64_min(u64_min(len, end - off), BUF_LEN);
+		rc = file_read(k->f, off, k->buf, (size_t)len, e);
+		if (rc)
+			return rc;
+		*zero = is_zero(k->buf, (size_t)len);
+		off += len;
+	}
+	return 0;
+}
+
+/* The footer at the end stays valid until the file is cut, and the one behind
+ * the last block is durable by then. */
+static int cut_tail(struct vhd1_check *k, struct vhdx_err *e)
+{
+	uint64_t off = align_up(k->bat.data_end, VHD1_SECTOR);
+	int rc = put_footer(k, off, e);
+
+	if (rc == 0)
+		rc = file_truncate(k->f, off + VHD1_FOOTER_LEN, e);
+	return rc ? rc : file_sync(k->f, e);
+}
+
+static int check_tail(struct vhd1_check *k, struct vhdx_err *e)
+{
+	uint64_t end = k->ft.end.valid ? k->ft.end.off : k->f->size;
+	uint64_t off = k->bat.data_end;
+	bool zero;
+	int rc;
+
+	if (end < off || end - off < SLACK_LEN)
+		return 0;
+	k->c->result->leaked_len += end - off;
+	rc = range_is_zero(k, off, end, &zero, e);
+	if (rc)
+		return rc;
+	enum check_fix fix = zero && k->c->result->errors == 0
+				     ? check_fix_state(k->c) : CHECK_NO_FIX;
+	if (fix == CHECK_FIXED) {
+		rc = cut_tail(k, e);
+		if (rc)
+			return err_wrap(e, rc, "giving back space");
+		k->c->result->leaked_len -= end - off;
+	}
+	check_say(k->c, VHDX_SEV_WARNING, fix, VHDX_OBJ_PAYLOAD, off, SPEC,
+		  "%ju bytes behind the last block, from file offset %ju on, "
+		  "belong to nothing%s.", (uintmax_t)(end - off),
+		  (uintmax_t)off,
+		  zero ? "" : "; they hold data, so they are left alone");
+	return 0;
+}
+
+/* ---- all of it ---------------------------------------------------------- */
+
+static int check_map(struct vhd1_check *k, struct vhdx_err *e)
+{
+	int rc = audit_bat(k, e);
+
+	if (rc == 0)
+		rc = check_bitmaps(k, e);
+	if (rc == 0)
+		rc = check_footers(k, e);
+	/* A repaired footer changes where the file ends: the next run sees
+	 * to the tail. */
+	if (rc == 0 && k->ft.end.valid && k->ft.head.valid)
+		rc = check_tail(k, e);
+	return rc;
+}
+
+static int check_dynamic(struct vhd1_check *k, struct vhdx_err *e)
+{
+	struct vhdx_err why;
+	int rc = vhd1_header_load(k->f, &k->ft.use->f, &k->h, &why);
+
+	if (rc == 0)
+		rc = load_bat(k, &why);
+	if (rc)
+		return found(k, rc, &why, e);
+	if (k->ft.use->f.type == VHD1_DIFFERENCING)
+		check_note(k->c, VHDX_OBJ_PARENT, k->ft.use->f.data_off + 64,
+			   SPEC, "A differencing disk on top of \"%s\"; the "
+			   "parent is not examined.", k->h.parent_name);
+	return check_map(k, e);
+}
+
+int vhd1_image_check(struct check *c, struct vhdx_err *e)
+{
+	struct vhd1_check k = { .c = c, .f = c->file };
+	struct vhdx_err why;
+	int rc;
+
+	c->result->format = VHDX_FORMAT_VHD;
+	rc = vhd1_footers_load(k.f, &k.ft, &why);
+	if (rc)
+		return found(&k, rc, &why, e);
+	k.size_len = align_down(k.ft.use->f.current_len, VHD1_SECTOR);
+	k.buf = mem_alloc(BUF_LEN);
+	if (!k.buf)
+		return err_set(e, VHDX_E_NOMEM, "no memory for a buffer");
+	check_sizes(&k);
+	check_flags(&k);
+	if (k.ft.use->f.type == VHD1_FIXED)
+		check_fixed(&k);
+	else
+		rc = check_dynamic(&k, e);
+	vhd1_bat_free(&k.bat);
+	mem_free(k.buf);
+	mem_free(k.bits);
+	return rc;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a VHD file says about itself: its footer copies, the dynamic header and
+ * the block allocation table. Used by open, which is strict, and by check,
+ * which wants to know everything. Reads only; the blocking file calls are used.
+ *
+ * Memory is bounded by what the file really holds and by VHD1_BAT_MAX: a
+ * table that the file is too short for is refused before it is allocated.
+ */
+#ifndef VHD1_LOAD_H
+#define VHD1_LOAD_H
+
+#include "file.h"
+#include "vhd1_format.h"
+
+/* Entries of a BAT that are held in memory: 2040 GiB in blocks of 256 KiB. */
+#define VHD1_BAT_MAX (UINT32_C(8) << 20)
+
+/* One footer: at the end of the file, or the copy at its start. */
+struct vhd1_copy {
+	bool valid;
+	bool cookie;	 /* valid or not, it starts like a footer */
+	uint64_t off;	 /* bytes */
+	uint32_t len;	 /* 512, or 511 in the old form */
+	uint8_t raw[VHD1_FOOTER_LEN];
+	struct vhd1_footer f;
+	struct vhdx_err why; /* !valid */
+};
+
+struct vhd1_footers {
+	struct vhd1_copy end;
+	struct vhd1_copy head;	/* never valid for a fixed disk */
+	const struct vhd1_copy *use;
+};
+
+/* Chooses the footer in force: the one at the end, or else the copy. A footer
+ * at the end that belongs to another disk, or that a block of this one covers,
+ * is payload and not a footer: end.valid is then false. CORRUPT if there is no
+ * valid one. *out must not be moved: `use` points into it. */
+int vhd1_footers_load(struct file *f, struct vhd1_footers *out,
+		      struct vhdx_err *e) must_check;
+
+/* Both are valid, but not the same. Grave: they disagree on the size, the type
+ * or the place of the header, so that one cannot simply replace the other. */
+bool vhd1_footers_differ(const struct vhd1_footers *ft, bool *grave);
+
+enum vhd1_state {
+	VHD1_NONE,	/* no place in the file; reads as zeros */
+	VHD1_PLACED,	/* has a place; its bitmap is not written yet */
+	VHD1_NEW,	/* bitmap written; no payload was acknowledged yet */
+	VHD1_READY,	/* holds acknowledged payload; not synced yet */
+	VHD1_SYNCING,	/* covered by the sync that is under way */
+	VHD1_SYNCED,	/* durable: its BAT entry may be written */
+};
+#define VHD1_STATE_MASK 0x07u
+#define VHD1_FULL 0x10u /* its bitmap is known to be all ones */
+#define VHD1_BAD 0x20u	/* its BAT entry is damaged: never read or written */
+
+/* The map of a dynamic or differencing disk. */
+struct vhd1_bat {
+	uint32_t *entry; /* first sector of each block; host order */
+	uint8_t *flags;	 /* enum vhd1_state | VHD1_FULL | VHD1_BAD */
+	uint32_t cnt;	 /* blocks that the entries below are for */
+	uint32_t loaded; /* cnt rounded up to whole BAT sectors */
+	uint64_t off;	 /* of the table, bytes */
+	uint64_t table_len;
+	uint64_t header_off;
+	uint32_t block_len, bitmap_len;
+	uint64_t size_len; /* of the disk, bytes: cuts the last block */
+	uint64_t data_end; /* end of the last structure or block, bytes */
+	uint64_t bad_cnt;
+	uint64_t used_cnt;
+};
+
+/* ft->use is not fixed. cnt: how many blocks to load, or 0: as many as
+ * size_len needs. On success vhd1_bat_free() is due. */
+int vhd1_bat_load(struct file *f, const struct vhd1_footers *ft,
+		  const struct vhd1_header *h, uint64_t size_len, uint32_t cnt,
+		  struct vhd1_bat *out, struct vhdx_err *e) must_check;
+void vhd1_bat_free(struct vhd1_bat *b); /* a zeroed one is allowed */
+
+int vhd1_header_load(struct file *f, const struct vhd1_footer *ft,
+		     struct vhd1_header *out, struct vhdx_err *e) must_check;
+
+/* File range of a block: its bitmap starts at vhd1_bat_off(), the payload
+ * bitmap_len later. */
+static inline uint64_t vhd1_bat_off(const struct vhd1_bat *b, uint32_t blk)
+{
+	return (uint64_t)b->entry[blk] * VHD1_SECTOR;
+}
+
+/* Payload bytes of the block that belong to the disk: the last one is cut. */
+static inline uint32_t vhd1_bat_used_len(const struct vhd1_bat *b, uint32_t blk)
+{
+	uint64_t first = (uint64_t)blk * b->block_len;
+
+	if (first >= b->size_len)
+		return b->block_len; /* beyond the size: counts as whole */
+	return (uint32_t)u64_min(b->block_len, b->size_len - first);
+}
+
+/* Tells fn of every entry that cannot be right, and marks it VHD1_BAD: outside
+ * the file (limit: where its usable part ends), over a structure, or over
+ * another block. Also sets data_end, used_cnt, bad_cnt. `gap` (may be NULL) is
+ * called for every range between two structures that nothing refers to. */
+typedef void vhd1_bad_fn(void *arg, uint32_t blk, const char *text);
+typedef void vhd1_gap_fn(void *arg, uint64_t off, uint64_t len);
+int vhd1_bat_audit(struct vhd1_bat *b, uint64_t limit, vhd1_bad_fn *fn,
+		   vhd1_gap_fn *gap, void *arg, struct vhdx_err *e) must_check;
+
+/* Where usable space ends: the footer at the end, else the end of the file. */
+uint64_t vhd1_limit(const struct file *f, const struct vhd1_footers *ft);
+
+/* After an audit: a footer at the end that lies inside a block is no footer,
+ * if there is a copy to stand in for it. */
+void vhd1_footers_settle(struct vhd1_footers *ft, uint64_t data_end);
+
+/* Where a missing footer at the end belongs: nothing refers to that space. */
+uint64_t vhd1_mend_off(const struct file *f, uint64_t data_end);
+
+#endif

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening a VHD. Read-only, nothing of the file changes: a missing footer is
+ * made up for by the other copy, a damaged BAT entry makes its block
+ * unreadable and no other. For writing, the file has to be sound first: both
+ * footers are put in order, durably, before anything else is written (V1 of
+ * vhd1_io.c), and damage that cannot be mended without guessing is refused.
+ *
+ * A differencing disk is refused: reading it without its parent would show
+ * zeros where the parent's data belong.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "vhd1_image.h"
+
+struct opening {
+	struct file *f;
+	const struct image_open_opts *o;
+	struct vhd1_footers ft;
+	struct vhd1_header h;
+	struct vhd1_bat bat;
+	uint64_t size_len;
+	uint64_t footer_off; /* of the footer at the end, once it is there */
+};
+
+static void tell(const struct opening *op, const char *fmt, ...)
+	printf_like(2, 3);
+
+static void tell(const struct opening *op, const char *fmt, ...)
+{
+	char text[640];
+	va_list ap;
+
+	if (!op->o->msg)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	op->o->msg(op->o->msg_arg, text);
+}
+
+static bool for_writing(const struct opening *op)
+{
+	return op->o->flags & VHDX_OPEN_WRITE;
+}
+
+static int choose_size(struct opening *op, struct vhdx_err *e)
+{
+	const struct vhd1_footer *f = &op->ft.use->f;
+	uint64_t len = f->current_len, chs = vhd1_chs_len(f->chs);
+
+	/* The largest geometry stands for every larger size. */
+	if (op->o->flags & VHDX_OPEN_CHS_SIZE && !vhd1_chs_is_max(f->chs))
+		len = chs;
+	if (len < VHD1_SECTOR)
+		return err_corrupt(e, VHDX_OBJ_FOOTER, op->ft.use->off, "VHD",
+				   "the footer gives the disk a size of %ju "
+				   "bytes (geometry: %ju)",
+				   (uintmax_t)f->current_len, (uintmax_t)chs);
+	op->size_len = align_down(len, VHD1_SECTOR);
+	if (op->size_len != len)
+		tell(op, "the size of the disk, %ju bytes, is not a multiple "
+		     "of 512: the last %ju bytes are left out", (uintmax_t)len,
+		     (uintmax_t)(len - op->size_len));
+	return 0;
+}
+
+static void creator_text(const struct vhd1_footer *f, char *out, size_t len)
+{
+	char app[5] = "", os[5] = "";
+
+	memcpy(app, f->creator_app, 4);
+	memcpy(os, f->host_os, 4);
+	for (int i = 0; i < 4; i++) {
+		if (app[i] && (app[i] < 0x20 || app[i] > 0x7e))
+			app[i] = '?';
+		if (os[i] && (os[i] < 0x20 || os[i] > 0x7e))
+			os[i] = '?';
+	}
+	for (int i = 3; i >= 0 && (app[i] == ' ' || !app[i]); i--)
+		app[i] = '\0';
+	snprintf(out, len, "%s %u.%u (%s)", app, f->creator_version >> 16,
+		 f->creator_version & 0xffff, os);
+}
+
+static void fill_info(const struct opening *op, struct vhdx_info *info)
+{
+	const struct vhd1_footer *f = &op->ft.use->f;
+
+	memset(info, 0, sizeof(*info));
+	info->format = VHDX_FORMAT_VHD;
+	info->type = f->type == VHD1_FIXED ? VHDX_TYPE_FIXED
+					   : VHDX_TYPE_DYNAMIC;
+	info->size_len = op->size_len;
+	info->file_len = op->f->size;
+	info->host_len = file_host_len(op->f);
+	info->block_len = op->bat.block_len;
+	info->sector_len = VHD1_SECTOR;
+	info->physical_sector_len = VHD1_SECTOR;
+	info->chs_len = vhd1_chs_len(f->chs);
+	info->current_len = f->current_len;
+	vhd1_uuid_swap(f->uuid, info->disk_id);
+	creator_text(f, info->creator, sizeof(info->creator));
+}
+
+static int open_fixed(struct opening *op, struct image **out,
+		      struct vhdx_err *e)
+{
+	const struct vhd1_copy *end = &op->ft.end;
+	struct vhdx_info info;
+
+	if (op->size_len > end->off)
+		return err_corrupt(e, VHDX_OBJ_FOOTER, end->off, "VHD",
+				   "the footer gives the fixed disk %ju bytes, "
+				   "but only %ju come before it",
+				   (uintmax_t)op->size_len,
+				   (uintmax_t)end->off);
+	fill_info(op, &info);
+	return raw_window_open(op->f, op->o, &info, out, e);
+}
+
+static int refuse_differencing(const struct opening *op, struct vhdx_err *e)
+{
+	return err_obj(e, VHDX_E_UNSUPPORTED, VHDX_OBJ_PARENT,
+		       op->ft.use->f.data_off + 64, "VHD",
+		       "%s is a differencing VHD on top of \"%s\": this "
+		       "version does not open it, and its content is not "
+		       "complete without the parent", op->f->path,
+		       op->h.parent_name[0] ? op->h.parent_name
+					    : "(no name given)");
+}
+
+static void tell_bad(void *arg, uint32_t blk, const char *text)
+{
+	struct opening *op = arg;
+
+	(void)blk;
+	if (op->bat.bad_cnt <= 1)
+		tell(op, "%s; such blocks cannot be read: run check", text);
+}
+
+static int load(struct opening *op, struct vhdx_err *e)
+{
+	int rc = vhd1_header_load(op->f, &op->ft.use->f, &op->h, e);
+
+	if (rc)
+		return rc;
+	if (op->ft.use->f.type == VHD1_DIFFERENCING)
+		return refuse_differencing(op, e);
+	rc = vhd1_bat_load(op->f, &op->ft, &op->h, op->size_len, 0, &op->bat,
+			   e);
+	if (rc == 0)
+		rc = vhd1_bat_audit(&op->bat, vhd1_limit(op->f, &op->ft),
+				    tell_bad, NULL, op, e);
+	if (rc == 0)
+		vhd1_footers_settle(&op->ft, op->bat.data_end);
+	return rc;
+}
+
+static int check_sound(struct opening *op, struct vhdx_err *e)
+{
+	bool grave;
+
+	if (op->bat.bad_cnt)
+		return err_corrupt(e, VHDX_OBJ_BAT, op->bat.off, "VHD",
+				   "%s: %ju entries of the BAT are damaged: it "
+				   "can be opened for reading only", op->f->path,
+				   (uintmax_t)op->bat.bad_cnt);
+	if (vhd1_footers_differ(&op->ft, &grave) && grave)
+		return err_corrupt(e, VHDX_OBJ_FOOTER, op->ft.end.off, "VHD",
+				   "%s: the footer at file offset %ju and its "
+				   "copy at 0 disagree (sizes %ju and %ju): it "
+				   "can be opened for reading only",
+				   op->f->path, (uintmax_t)op->ft.end.off,
+				   (uintmax_t)op->ft.end.f.current_len,
+				   (uintmax_t)op->ft.head.f.current_len);
+	return 0;
+}
+
+static int mend(struct opening *op, struct vhdx_err *e)
+{
+	struct vhd1_footers *ft = &op->ft;
+	uint64_t off = ft->head.valid ? vhd1_mend_off(op->f, op->bat.data_end)
+				      : 0;
+	int rc = file_write(op->f, off, ft->use->raw, VHD1_FOOTER_LEN, e);
+
+	if (rc == 0)
+		rc = file_sync(op->f, e);
+	if (rc)
+		return err_wrap(e, rc, "restoring the footer");
+	if (ft->head.valid)
+		op->footer_off = off;
+	return 0;
+}
+
+/* Both footers valid, or one restored from the other. */
+static int settle_footers(struct opening *op, struct vhdx_err *e)
+{
+	const struct vhd1_footers *ft = &op->ft;
+	bool grave;
+
+	op->footer_off = ft->end.off;
+	if (ft->end.valid && ft->head.valid) {
+		if (vhd1_footers_differ(ft, &grave))
+			tell(op, "the footer at the end of the file and its "
+			     "copy at the start differ; the one at the end is "
+			     "used");
+		return 0;
+	}
+	const struct vhd1_copy *bad = ft->end.valid ? &ft->head : &ft->end;
+	tell(op, "%s: the footer at the %s of the file %s", bad->why.text,
+	     ft->end.valid ? "end" : "start",
+	     for_writing(op) ? "is used, and the other one restored from it"
+			     : "is used instead");
+	return for_writing(op) ? mend(op, e) : 0;
+}
+
+static int open_dynamic(struct opening *op, struct image **out,
+			struct vhdx_err *e)
+{
+	struct vhdx_info info;
+	int rc = load(op, e);
+
+	if (rc == 0 && for_writing(op))
+		rc = check_sound(op, e);
+	if (rc == 0)
+		rc = settle_footers(op, e);
+	if (rc == 0) {
+		fill_info(op, &info);
+		rc = vhd1_image_new(op->f, &info, &op->bat, op->ft.use->raw,
+				    op->footer_off, for_writing(op), out, e);
+	}
+	vhd1_bat_free(&op->bat);
+	return rc;
+}
+
+int vhd1_image_open(struct file *f, const struct image_open_opts *o,
+		    struct image **out, struct vhdx_err *e)
+{
+	struct opening op = { .f = f, .o = o };
+	int rc;
+
+	if (for_writing(&op) && !f->writable)
+		return err_set(e, VHDX_E_READONLY,
+			       "%s is open for reading only", f->path);
+	rc = vhd1_footers_load(f, &op.ft, e);
+	if (rc)
+		return rc;
+	rc = choose_size(&op, e);
+	if (rc)
+		return rc;
+	if (op.ft.use->f.saved_state)
+		tell(&op, "a saved state of a virtual machine goes with this "
+		     "disk: it may not fit any more once the disk changes");
+	if (op.ft.use->f.type == VHD1_FIXED)
+		return open_fixed(&op, out, e);
+	return open_dynamic(&op, out, e);
+}
