@@ -54,18 +54,18 @@ static void check_sizes(struct vhd1_check *k)
 
 	if (u->f.current_len % VHD1_SECTOR)
 		check_warn(k->c, VHDX_OBJ_FOOTER, u->off + 48, SPEC,
-			   "The size of the disk, %ju bytes, is not a multiple "
-			   "of 512.", (uintmax_t)u->f.current_len);
+			   "the size of the disk, %ju bytes, is not a multiple "
+			   "of 512", (uintmax_t)u->f.current_len);
 	if (u->f.current_len > VHD1_SIZE_MAX)
 		check_warn(k->c, VHDX_OBJ_FOOTER, u->off + 48, SPEC,
-			   "The size of the disk, %ju bytes, is above the "
-			   "format's limit of 2040 GiB.",
+			   "the size of the disk, %ju bytes, is above the "
+			   "format's limit of 2040 GiB",
 			   (uintmax_t)u->f.current_len);
 	if (chs != k->size_len && !vhd1_chs_is_max(u->f.chs))
 		check_note(k->c, VHDX_OBJ_FOOTER, u->off + 56, SPEC,
-			   "The geometry gives %ju bytes, the size is %ju: "
+			   "the geometry gives %ju bytes, the size is %ju: "
 			   "programs that go by the geometry see a disk of "
-			   "another size.", (uintmax_t)chs,
+			   "another size", (uintmax_t)chs,
 			   (uintmax_t)k->size_len);
 }
 
@@ -75,19 +75,19 @@ static void check_flags(struct vhd1_check *k)
 
 	if (!(u->f.features & FEATURE_RESERVED))
 		check_note(k->c, VHDX_OBJ_FOOTER, u->off + 8, SPEC,
-			   "The features field is 0x%08x: bit 1 has to be set.",
+			   "the features field is 0x%08x: bit 1 has to be set",
 			   u->f.features);
 	if (u->f.saved_state)
 		check_note(k->c, VHDX_OBJ_FOOTER, u->off + 84, SPEC,
-			   "A saved state of a virtual machine goes with this "
-			   "disk.");
+			   "a saved state of a virtual machine goes with this "
+			   "disk");
 	if (u->len != VHD1_FOOTER_LEN)
 		check_note(k->c, VHDX_OBJ_FOOTER, u->off, SPEC,
-			   "The footer has the old form of 511 bytes.");
+			   "the footer has the old form of 511 bytes");
 	else if (!is_aligned(u->off, VHD1_SECTOR))
 		check_warn(k->c, VHDX_OBJ_FOOTER, u->off, SPEC,
-			   "The footer is at file offset %ju, which is not a "
-			   "multiple of 512.", (uintmax_t)u->off);
+			   "the footer is at file offset %ju, which is not a "
+			   "multiple of 512", (uintmax_t)u->off);
 }
 
 static void check_fixed(struct vhd1_check *k)
@@ -96,8 +96,8 @@ static void check_fixed(struct vhd1_check *k)
 
 	if (k->size_len > end->off) {
 		check_error(k->c, VHDX_OBJ_FOOTER, end->off, SPEC,
-			    "The disk has %ju bytes, but only %ju come before "
-			    "the footer.", (uintmax_t)k->size_len,
+			    "the disk has %ju bytes, but only %ju come before "
+			    "the footer", (uintmax_t)k->size_len,
 			    (uintmax_t)end->off);
 		return;
 	}
@@ -105,7 +105,7 @@ static void check_fixed(struct vhd1_check *k)
 	if (end->off > k->size_len)
 		check_warn(k->c, VHDX_OBJ_PAYLOAD, k->size_len, SPEC,
 			   "%ju bytes between the end of the disk and the "
-			   "footer are not used.",
+			   "footer are not used",
 			   (uintmax_t)(end->off - k->size_len));
 }
 
@@ -152,10 +152,10 @@ static int check_footers(struct vhd1_check *k, struct vhdx_err *e)
 		return 0;
 	if (grave) {
 		check_error(k->c, VHDX_OBJ_FOOTER, k->ft.end.off, SPEC,
-			    "The footer at file offset %ju and its copy at 0 "
+			    "the footer at file offset %ju and its copy at 0 "
 			    "disagree on the size, the type or the place of "
 			    "the header; which of them is right cannot be "
-			    "told.", (uintmax_t)k->ft.end.off);
+			    "told", (uintmax_t)k->ft.end.off);
 		return 0;
 	}
 	if (fix == CHECK_FIXED) {
@@ -165,8 +165,8 @@ static int check_footers(struct vhd1_check *k, struct vhdx_err *e)
 			return rc;
 	}
 	check_say(k->c, VHDX_SEV_WARNING, fix, VHDX_OBJ_FOOTER, 0, SPEC,
-		  "The footer copy at file offset 0 differs from the footer "
-		  "at %ju, though not in anything that matters.",
+		  "the footer copy at file offset 0 differs from the footer "
+		  "at %ju, though not in anything that matters",
 		  (uintmax_t)k->ft.end.off);
 	return 0;
 }
@@ -179,7 +179,7 @@ static void tell_bad(void *arg, uint32_t blk, const char *text)
 
 	if (check_in_full(&k->bad))
 		check_error(k->c, VHDX_OBJ_BAT, k->bat.off + (uint64_t)blk * 4,
-			    SPEC, "%s.", text);
+			    SPEC, "%s", text);
 }
 
 static void tell_gap(void *arg, uint64_t off, uint64_t len)
@@ -193,7 +193,7 @@ static void tell_gap(void *arg, uint64_t off, uint64_t len)
 	k->c->result->leaked_len += len;
 	if (!xen && check_in_full(&k->gaps))
 		check_warn(k->c, VHDX_OBJ_PAYLOAD, off, SPEC,
-			   "%ju bytes at file offset %ju belong to nothing.",
+			   "%ju bytes at file offset %ju belong to nothing",
 			   (uintmax_t)len, (uintmax_t)off);
 }
 
@@ -207,7 +207,7 @@ static void check_beyond(struct vhd1_check *k)
 		check_note(k->c, VHDX_OBJ_BAT,
 			   k->bat.off + (uint64_t)k->need * 4, SPEC,
 			   "%ju blocks are allocated beyond the size of the "
-			   "disk.", (uintmax_t)cnt);
+			   "disk", (uintmax_t)cnt);
 }
 
 static int load_bat(struct vhd1_check *k, struct vhdx_err *e)
@@ -282,9 +282,9 @@ static int check_bitmap(struct vhd1_check *k, uint32_t blk, struct vhdx_err *e)
 	rc = count_hidden(k, blk, &cnt, e);
 	if (rc == 0 && cnt && check_in_full(&k->hidden))
 		check_warn(k->c, VHDX_OBJ_BITMAP, off, SPEC,
-			   "Block %u: %ju sectors hold data, but its sector "
+			   "block %u: %ju sectors hold data, but its sector "
 			   "bitmap says that they were never written: programs "
-			   "that go by the bitmap read zeros there.", blk,
+			   "that go by the bitmap read zeros there", blk,
 			   (uintmax_t)cnt);
 	return rc;
 }
@@ -372,7 +372,7 @@ static int check_tail(struct vhd1_check *k, struct vhdx_err *e)
 	}
 	check_say(k->c, VHDX_SEV_WARNING, fix, VHDX_OBJ_PAYLOAD, off, SPEC,
 		  "%ju bytes behind the last block, from file offset %ju on, "
-		  "belong to nothing%s.", (uintmax_t)(end - off),
+		  "belong to nothing%s", (uintmax_t)(end - off),
 		  (uintmax_t)off,
 		  zero ? "" : "; they hold data, so they are left alone");
 	return 0;
@@ -406,8 +406,8 @@ static int check_dynamic(struct vhd1_check *k, struct vhdx_err *e)
 		return found(k, rc, &why, e);
 	if (k->ft.use->f.type == VHD1_DIFFERENCING)
 		check_note(k->c, VHDX_OBJ_PARENT, k->ft.use->f.data_off + 64,
-			   SPEC, "A differencing disk on top of \"%s\"; the "
-			   "parent is not examined.", k->h.parent_name);
+			   SPEC, "a differencing disk on top of \"%s\"; the "
+			   "parent is not examined", k->h.parent_name);
 	return check_map(k, e);
 }
 

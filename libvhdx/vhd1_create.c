@@ -72,7 +72,7 @@ static int create_fixed(struct file *f, const struct vhdx_create_opts *o,
 	int rc = file_truncate(f, o->size_len + VHD1_FOOTER_LEN, e);
 
 	if (rc == 0)
-		rc = file_zero(f, 0, o->size_len, e);
+		rc = file_reserve(f, 0, o->size_len + VHD1_FOOTER_LEN, e);
 	if (rc)
 		return rc;
 	make_footer(o, footer);
