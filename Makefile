@@ -1,51 +1,167 @@
-# vhdkit: one root Makefile, one module.mk per folder, out of tree.
-#   make [VARIANT=release|debug|asan|tsan|mut] [CC=clang] [WERROR=1] [V=1]
+# vhdkit: one root Makefile, one module.mk per folder, built out of tree.
+#
+#   make                    library and programs    make quickstart  a tour
+#   make check              all tests, minutes      make install     DESTDIR=
+#   make check-long         the long suites         make bench, fuzz, clean
+#   make unit UNIT_ARGS=    unit tests (-s suite, -t test, -l)
+#
+#   VARIANT=release|debug|asan|tsan|fuzz|mut   SAN=address,undefined
+#   CC=clang   WERROR=1   V=1   PREFIX=/usr/local   B=build/elsewhere
 VARIANT ?= release
-B := build/$(VARIANT)
+B := build/$(VARIANT)$(if $(SAN),-san)
 .DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
 
-CFLAGS_release := -O2 -g
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+COMPDIR ?= $(PREFIX)/share/bash-completion/completions
+
+# libFuzzer is clang's.
+ifeq ($(VARIANT)-$(origin CC),fuzz-default)
+CC := clang
+endif
+OBJCOPY ?= objcopy
+PKG_CONFIG ?= pkg-config
+SCDOC ?= scdoc
+
+SAN_FLAGS := -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS_debug := -O0 -g -DVHDKIT_AUDIT
-CFLAGS_asan := -O1 -g -DVHDKIT_AUDIT -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_asan := -O1 -g -DVHDKIT_AUDIT -fsanitize=address,undefined $(SAN_FLAGS)
 CFLAGS_tsan := -O1 -g -fsanitize=thread
 CFLAGS_mut := -O2 -g -DVHDKIT_MUTATE
+CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined $(SAN_FLAGS)
+VARIANTS := release debug asan tsan mut fuzz
+ifeq ($(filter $(VARIANT),$(VARIANTS)),)
+$(error VARIANT=$(VARIANT) is none of: $(VARIANTS))
+endif
+
 WARN := -Wall -Wextra -Wshadow -Wvla -Wimplicit-fallthrough -Wconversion \
-	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith $(if $(WERROR),-Werror)
+	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	$(if $(WERROR),-Werror)
+CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Ilibvhdx
+ALL_CFLAGS = -std=c17 $(WARN) $(CFLAGS_$(VARIANT)) \
+	$(if $(SAN),-fsanitize=$(SAN) $(SAN_FLAGS)) \
+	-fvisibility=hidden -fPIC -pthread $(CFLAGS)
+ALL_LDFLAGS = $(filter -fsanitize=%,$(ALL_CFLAGS)) -pthread \
+	-Wl,-z,relro,-z,now $(LDFLAGS)
 
-CPPFLAGS += -D_GNU_SOURCE -Ilibvhdx
-ALL_CFLAGS = -std=c17 $(WARN) $(CFLAGS_$(VARIANT)) -fvisibility=hidden -fPIC $(CFLAGS)
-ALL_LDFLAGS = $(filter -fsanitize%,$(CFLAGS_$(VARIANT))) $(LDFLAGS) -pthread
-
-PKG_CONFIG ?= pkg-config
-JANSSON_CFLAGS := $(shell $(PKG_CONFIG) --cflags jansson 2>/dev/null)
-JANSSON_LIBS := $(shell $(PKG_CONFIG) --libs jansson 2>/dev/null)
-CUNIT_CFLAGS :=
-CUNIT_LIBS := -lcunit
+have_pkg = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
+have_prog = $(shell command -v $(1) 2>/dev/null)
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
+# $(call link,LIBS): a program from the objects and archives it depends on.
 define link
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(1) $(ALL_LDFLAGS)
 endef
 
+# Folders add to these.
+PROGRAMS :=	# what `make` builds beside the library
+TESTS :=	# test programs
+HEADERS :=	# each must compile alone
+
 include libvhdx/module.mk
 include vhdtool/module.mk
 include tests/module.mk
+include man/module.mk
 
-all: $(B)/libvhdx-test.a $(B)/bin/vhdtool
-.PHONY: all check unit clean
+.PHONY: all tests check check-long check-headers check-layers check-style \
+	deps unit bench fuzz fuzz-replay quickstart install uninstall clean FORCE
 
-$(B)/%.o: %.c Makefile
+all: $(libvhdx_LIBS) $(PROGRAMS) $(MAN_PAGES)
+tests: all $(TESTS)
+
+# Everything is rebuilt when the compiler or the flags change.
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | \
+		cmp -s - $@ || \
+		echo '$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS)' > $@
+
+$(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(MODCFLAGS) -MMD -MP -c -o $@ $<
 
-unit: $(B)/tests/unit/unit
-	$(B)/tests/unit/unit $(UNIT_ARGS)
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# ---- checking --------------------------------------------------------------
+# The scripts call make again for each step: what deps.sh installs must be seen
+# by a new make, and a failed step must not hide the ones behind it.
+export MAKE VARIANT B CC PKG_CONFIG
+
+deps:
+	@scripts/deps.sh
+
+check: deps
+	+@scripts/check.sh
+
+check-long: deps
+	+@scripts/check-long.sh
+
+check-headers: $(B)/flags
+	@for h in $(HEADERS); do \
+		printf '#include "%s"\n#include "%s"\n' $$h $$h | \
+		$(CC) $(CPPFLAGS) $(tests_CPPFLAGS) -I. $(ALL_CFLAGS) \
+			-fsyntax-only -x c - || { \
+			echo "$$h does not compile alone"; exit 1; }; \
+	done
+	@for h in $(libvhdx_PUBLIC); do \
+		$(CC) -std=c99 -pedantic -Wall -Wextra -Werror -Ilibvhdx \
+			-fsyntax-only -x c $$h || exit 1; \
+		! command -v clang >/dev/null || clang -std=c++11 -Wall \
+			-Wextra -Werror -Ilibvhdx -fsyntax-only -x c++ \
+			$$h || exit 1; \
+	done
+	@echo "$(words $(HEADERS)) headers compile alone, the public ones as C99 and C++ too"
+
+check-layers:
+	@scripts/check-layers.sh
+
+check-style:
+	@scripts/check-style.sh
+
+quickstart:
+	+@scripts/deps.sh build
+	+@scripts/quickstart.sh
+
+# ---- installing ------------------------------------------------------------
+# $(call put,MODE,DIR,FILES)
+put = $(if $(strip $(3)),$(Q)install -d '$(DESTDIR)$(2)' && \
+	install -m $(1) $(3) '$(DESTDIR)$(2)')
+
+install: all
+	$(call put,755,$(BINDIR),$(PROGRAMS))
+	$(call put,644,$(INCLUDEDIR),$(libvhdx_PUBLIC))
+	$(call put,644,$(LIBDIR),$(B)/libvhdx.a)
+	$(call put,755,$(LIBDIR),$(B)/$(libvhdx_REAL))
+	$(Q)ln -sf $(libvhdx_REAL) '$(DESTDIR)$(LIBDIR)/$(libvhdx_SONAME)'
+	$(Q)ln -sf $(libvhdx_SONAME) '$(DESTDIR)$(LIBDIR)/libvhdx.so'
+	$(call put,644,$(LIBDIR)/pkgconfig,$(B)/libvhdx.pc)
+	$(call put,644,$(MANDIR)/man1,$(filter %.1,$(MAN_PAGES)))
+	$(call put,644,$(MANDIR)/man3,$(filter %.3,$(MAN_PAGES)))
+	$(call put,644,$(MANDIR)/man5,$(filter %.5,$(MAN_PAGES)))
+	$(call put,644,$(COMPDIR),$(wildcard completions/*))
+	@echo "installed under $(DESTDIR)$(PREFIX)"
+
+uninstall:
+	$(Q)rm -f $(PROGRAMS:$(B)/bin/%='$(DESTDIR)$(BINDIR)/%') \
+		$(libvhdx_PUBLIC:libvhdx/%='$(DESTDIR)$(INCLUDEDIR)/%') \
+		$(foreach f,a so $(libvhdx_SONAME:libvhdx.%=%) \
+			$(libvhdx_REAL:libvhdx.%=%), \
+			'$(DESTDIR)$(LIBDIR)/libvhdx.$(f)') \
+		'$(DESTDIR)$(LIBDIR)/pkgconfig/libvhdx.pc' \
+		$(foreach m,$(notdir $(MAN_PAGES)), \
+			'$(DESTDIR)$(MANDIR)/man$(lastword $(subst ., ,$(m)))/$(m)') \
+		$(patsubst completions/%,'$(DESTDIR)$(COMPDIR)/%', \
+			$(wildcard completions/*))
 
 clean:
 	rm -rf build
-
--include $(shell find build -name '*.d' 2>/dev/null)

@@ -11,7 +11,8 @@
 #define MUTATION_H
 
 #define MUTATION_LIST(M) \
-	M(COMMIT_PAYLOAD_SYNC, "C1 C3: payload and home writes are durable before the next log entry") \
+	M(COMMIT_PAYLOAD_SYNC, \
+	  "C1 C3: payload and home writes are durable before the next log entry") \
 	M(COMMIT_LOG_SYNC, "C2: a log entry is durable before its pages go home") \
 	M(CLOSE_HOME_SYNC, "C5: pages are durable at home before LogGuid is cleared") \
 	M(PUBLISH_AFTER_PAYLOAD, "W1: a block enters the BAT only after its payload is written") \

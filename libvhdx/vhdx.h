@@ -22,6 +22,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /* ---- errors ---------------------------------------------------------- */
 
@@ -265,6 +266,7 @@ int vhdx_log_replay(const char *path, uint64_t *entries, struct vhdx_err *e);
  * replayed. */
 int vhdx_log_discard(const char *path, struct vhdx_err *e);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -31,6 +31,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct vhdx_blk;
 struct vhdx_err;
@@ -129,6 +130,7 @@ void vhdx_blk_drain(struct vhdx_blk *blk);
  * the next open replays the log. NULL is allowed. Blocking. */
 int vhdx_blk_close(struct vhdx_blk *blk, struct vhdx_err *e);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

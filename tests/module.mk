@@ -1,10 +1,23 @@
 # Tests see everything. One unit program with a suite per module, one crash
-# runner; suites register by file name (tests/unit/test_X.c has t_suite_X).
-sim_OBJS := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/sim/*.c tests/lib/*.c)))
+# runner, a program per fuzz harness and per benchmark. Suites register by file
+# name: tests/unit/test_X.c has t_suite_X.
+tests_CPPFLAGS := -Itests/lib -Itests/sim -Itests/fuzz -I$(B)/tests
+HEADERS += $(sort $(wildcard tests/*/*.h))
+
+obj = $(patsubst %.c,$(B)/%.o,$(sort $(1)))
+sim_OBJS := $(call obj,$(wildcard tests/sim/*.c))
+lib_OBJS := $(call obj,$(wildcard tests/lib/*.c))
 unit_NAMES := $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
 unit_OBJS := $(unit_NAMES:%=$(B)/tests/unit/test_%.o) $(B)/tests/unit/main.o
-crash_OBJS := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard tests/crash/*.c)))
-$(unit_OBJS) $(sim_OBJS) $(crash_OBJS): MODCFLAGS := -Itests/lib -Itests/sim -I$(B)/tests $(CUNIT_CFLAGS)
+crash_OBJS := $(call obj,$(wildcard tests/crash/*.c))
+bench_OBJS := $(call obj,$(wildcard tests/bench/*.c))
+fuzz_ALL := $(call obj,$(wildcard tests/fuzz/*.c))
+fuzz_MAIN := $(B)/tests/fuzz/replay_main.o
+fuzz_SRCS := $(sort $(shell grep -l '^int LLVMFuzzerTestOneInput' tests/fuzz/*.c 2>/dev/null))
+fuzz_NAMES := $(fuzz_SRCS:tests/fuzz/%.c=%)
+fuzz_OBJS := $(filter-out $(fuzz_SRCS:%.c=$(B)/%.o) $(fuzz_MAIN),$(fuzz_ALL))
+$(unit_OBJS) $(sim_OBJS) $(lib_OBJS) $(crash_OBJS) $(bench_OBJS) $(fuzz_ALL): \
+	MODCFLAGS := $(tests_CPPFLAGS)
 
 $(B)/tests/suites.inc: $(wildcard tests/unit) tests/module.mk
 	@mkdir -p $(@D)
@@ -12,7 +25,43 @@ $(B)/tests/suites.inc: $(wildcard tests/unit) tests/module.mk
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(B)/tests/unit/main.o: $(B)/tests/suites.inc
 
-$(B)/tests/unit/unit: $(unit_OBJS) $(sim_OBJS) $(B)/libvhdx-test.a
-	$(call link,$(CUNIT_LIBS))
-$(B)/tests/crash/crash: $(crash_OBJS) $(sim_OBJS) $(B)/libvhdx-test.a
-	$(call link,$(CUNIT_LIBS))
+$(B)/tests/unit/unit: $(unit_OBJS) $(sim_OBJS) $(lib_OBJS) $(B)/libvhdx-test.a
+	$(call link,-lcunit)
+$(B)/tests/crash/crash: $(crash_OBJS) $(sim_OBJS) $(lib_OBJS) $(B)/libvhdx-test.a
+	$(call link,-lcunit)
+
+bench_PROGS := $(bench_OBJS:%.o=%)
+$(bench_PROGS): %: %.o $(B)/libvhdx-test.a
+	$(call link,)
+
+# Searching needs clang and VARIANT=fuzz; replaying a corpus needs neither.
+fuzz_PROGS := $(fuzz_NAMES:%=$(B)/fuzz/%)
+replay_PROGS := $(fuzz_NAMES:%=$(B)/fuzz/replay_%)
+$(fuzz_PROGS): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(fuzz_OBJS) $(sim_OBJS) $(B)/libvhdx-test.a
+	$(call link,-fsanitize=fuzzer)
+$(replay_PROGS): $(B)/fuzz/replay_%: $(B)/tests/fuzz/%.o $(fuzz_MAIN) $(fuzz_OBJS) $(sim_OBJS) $(B)/libvhdx-test.a
+	$(call link,)
+
+ifeq ($(call have_pkg,cunit),yes)
+TESTS += $(B)/tests/unit/unit $(if $(crash_OBJS),$(B)/tests/crash/crash)
+else
+$(info the tests are left out: CUnit is missing (libcunit1-dev))
+endif
+
+.PHONY: fuzz-progs replay-progs crash
+crash: $(if $(crash_OBJS),$(B)/tests/crash/crash)
+fuzz-progs: $(fuzz_PROGS)
+replay-progs: $(replay_PROGS)
+
+unit: $(B)/tests/unit/unit
+	$(B)/tests/unit/unit $(UNIT_ARGS)
+
+bench: $(bench_PROGS) $(PROGRAMS)
+	@set -e; for p in $(bench_PROGS); do $$p; done
+	@if [ -x tests/bench/run.sh ]; then tests/bench/run.sh; fi
+
+fuzz:
+	+@scripts/fuzz.sh
+
+fuzz-replay:
+	+@scripts/fuzz.sh replay

@@ -1,7 +1,18 @@
 # The command line. Sees the public headers only, and jansson for --json.
 vhdtool_SRCS := $(sort $(wildcard vhdtool/*.c))
 vhdtool_OBJS := $(vhdtool_SRCS:%.c=$(B)/%.o)
-$(vhdtool_OBJS): MODCFLAGS := $(JANSSON_CFLAGS)
+HEADERS += $(sort $(wildcard vhdtool/*.h))
 
-$(B)/bin/vhdtool: $(vhdtool_OBJS) $(B)/libvhdx-test.a
-	$(call link,$(JANSSON_LIBS))
+$(vhdtool_OBJS): MODCFLAGS := $(shell $(PKG_CONFIG) --cflags jansson 2>/dev/null) \
+	-DVHDKIT_VERSION='"$(VERSION)"'
+$(vhdtool_OBJS): libvhdx/version.h
+
+$(B)/bin/vhdtool: $(vhdtool_OBJS) $(B)/libvhdx.a
+	$(call link,$(shell $(PKG_CONFIG) --libs jansson 2>/dev/null))
+
+ifeq ($(vhdtool_SRCS),)
+else ifeq ($(call have_pkg,jansson),yes)
+PROGRAMS += $(B)/bin/vhdtool
+else
+$(info vhdtool is left out: jansson is missing (libjansson-dev))
+endif

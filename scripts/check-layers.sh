@@ -1,0 +1,107 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Who may include whom (docs/architecture.md): every file of libvhdx stands in
+# the table; it includes its own layer and lower ones, and
+#	codecs (L2) include L2 and L0 only;
+#	L3 to L5 reach the loop through file.h, never themselves;
+#	vhd1_* includes nothing of the VHDX engine, nor the reverse;
+#	L8 sees images through image.h, and no engine file;
+#	programs include the two public headers and their own files.
+# A file that is not in the table is an error: give it its place.
+set -u
+
+table='
+0 vhdx vhdx_blk base err names le guid utf16 crc32c list mem mutation version
+0 mibmap
+1 loop workers file file_posix opener lockinfo newfile
+2 format format_bat format_log format_meta vhd1_format
+3 mcache log replay replay_find file_overlay
+4 header hdrwrite layout recover
+5 bat space
+6 image commit raw check check_file probe
+6 create_plan vhdx_create vhdx_img vhdx_open vhdx_read vhdx_write vhdx_trim
+6 vhdx_space vhdx_log vhdx_check check_bat check_bat_clash check_bat_mend
+6 check_header check_item check_locator check_meta check_region check_space
+6 vhd1_image vhd1_open vhd1_load vhd1_io vhd1_place vhd1_bitmap vhd1_create
+6 vhd1_check
+8 range blk blk_sync disk
+'
+
+includes()
+{
+	grep -nH '^[[:space:]]*#[[:space:]]*include "' "$@" /dev/null
+}
+
+{
+	echo "$table" | awk 'NF { for (i = 2; i <= NF; i++) print "T", $1, $i }'
+	for f in libvhdx/*.[ch]; do
+		echo "F $f"
+	done
+	includes libvhdx/*.[ch] | sed 's/^/I /'
+} | awk '
+function stem(p)
+{
+	sub(/.*\//, "", p)
+	sub(/\.[ch]$/, "", p)
+	return p
+}
+function bad(why)
+{
+	print file ":" line ": includes \"" what "\": " why
+	errors++
+}
+$1 == "T" { layer[$3] = $2; next }
+$1 == "F" {
+	files++
+	if (!(stem($2) in layer)) {
+		print $2 ": not in the table of scripts/check-layers.sh"
+		errors++
+	}
+	next
+}
+{
+	split($2, at, ":")
+	file = at[1]; line = at[2]
+	split($0, q, "\"")
+	what = q[2]; from = stem(file); to = stem(what)
+	cnt++
+	if (!(to in layer)) {
+		bad("not a file of the library")
+		next
+	}
+	a = layer[from]; b = layer[to]
+	if (b > a)
+		bad("L" a " includes L" b)
+	if (a == 2 && b == 1)
+		bad("a codec does no I/O")
+	if (a >= 3 && a <= 5 && (to == "loop" || to == "workers"))
+		bad("L3 to L5 use file.h")
+	if (a == 8 && b >= 2 && b <= 6 && to != "image" && to != "newfile")
+		bad("L8 sees images through image.h")
+	vhd1 = from ~ /^vhd1_/
+	engine = b >= 2 && b <= 6 && to !~ /^vhd1_/ && to != "image" && \
+		to != "check"
+	if (vhd1 && engine)
+		bad("VHD and VHDX are strangers")
+	if (!vhd1 && to ~ /^vhd1_/)
+		bad("VHD and VHDX are strangers")
+}
+END {
+	if (!errors)
+		print "layers: " files " files, " cnt " includes, all downward"
+	exit errors > 0
+}' || exit 1
+
+# Programs.
+status=0
+for file in vhdtool/*.[ch]; do
+	[ -f "$file" ] || continue
+	dir=${file%/*}
+	for name in $(sed -n 's/^[ \t]*#[ \t]*include "\(.*\)".*/\1/p' "$file"); do
+		case $name in vhdx.h | vhdx_blk.h) continue ;; esac
+		[ -f "$dir/$name" ] && continue
+		echo "$file: includes \"$name\", which is not public"
+		status=1
+	done
+done
+exit $status

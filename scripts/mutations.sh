@@ -1,0 +1,31 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The proof that the crash suite can fail: each rule of libvhdx/mutation.h is
+# broken in turn, and the suite must notice. First the control: with nothing
+# broken it must not. Needs VARIANT=mut built. MUTATION_SECONDS: at most, each.
+set -u
+crash=build/mut/tests/crash/crash
+limit=${MUTATION_SECONDS:-120}
+missed=0 caught=0
+
+if ! $crash --seconds 10 >/dev/null 2>&1; then
+	echo "control: the suite fails although nothing is broken"
+	exit 1
+fi
+printf '%-18s %6s  %s\n' mutation seconds verdict
+while IFS=$'\t' read -r name rule; do
+	began=$SECONDS
+	out=$($crash --mutation "$name" --expect-failure --seconds "$limit" \
+		2>/dev/null)
+	rc=$?
+	printf '%-18s %6d  %s\n' "$name" $((SECONDS - began)) \
+		"$(echo "$out" | tail -n 1 | cut -c1-150)"
+	printf '%-18s         (rule: %s)\n' '' "$rule"
+	if [ $rc = 0 ]; then
+		caught=$((caught + 1))
+	else
+		missed=$((missed + 1))
+	fi
+done < <($crash --list-mutations)
+echo "mutations: $caught caught, $missed missed"
+[ $missed = 0 ] && [ $caught -gt 0 ]
