@@ -21,9 +21,9 @@
 
 /* Blocking. f is writable and p was loaded from it. Nothing is written when
  * both headers say that the log is empty, or when it cannot be replayed
- * (CORRUPT); where only one says so, the other is brought up to it. *entries (may be NULL): how many log entries were applied.
- * On success p->cur is current with LogGuid zero; after an error load p
- * anew before using it. */
+ * (CORRUPT); where only one says so, the other is brought up to it. *entries
+ * (may be NULL): how many log entries were applied. On success p->cur is
+ * current with LogGuid zero; after an error load p anew before using it. */
 int recover_log(struct file *f, struct header_pair *p, uint64_t *entries,
 		struct vhdx_err *e) must_check;
 

@@ -4,7 +4,8 @@
 # the table; it includes its own layer and lower ones, and
 #	codecs (L2) include L2 and L0 only;
 #	L3 to L5 reach the loop through file.h, never themselves;
-#	vhd1_* includes nothing of the VHDX engine, nor the reverse;
+#	vhd1_* includes nothing of the VHDX engine, nor the reverse; common to
+#	both are image, check and raw, and probe knows both;
 #	L8 sees images through image.h, and no engine file;
 #	programs include the two public headers and their own files.
 # A file that is not in the table is an error: give it its place.
@@ -22,9 +23,9 @@ table='
 6 create_plan vhdx_create vhdx_img vhdx_open vhdx_read vhdx_write vhdx_trim
 6 vhdx_space vhdx_log vhdx_check check_bat check_bat_clash check_bat_mend
 6 check_header check_item check_locator check_meta check_region check_space
-6 vhd1_image vhd1_open vhd1_load vhd1_io vhd1_place vhd1_bitmap vhd1_create
-6 vhd1_check
-8 range blk blk_sync disk
+6 vhd1_image vhd1_open vhd1_load vhd1_io vhd1_place vhd1_bitmap vhd1_flush
+6 vhd1_create vhd1_check
+8 range blk blk_sync disk create
 '
 
 includes()
@@ -53,6 +54,7 @@ function bad(why)
 $1 == "T" { layer[$3] = $2; next }
 $1 == "F" {
 	files++
+	there[stem($2)] = 1
 	if (!(stem($2) in layer)) {
 		print $2 ": not in the table of scripts/check-layers.sh"
 		errors++
@@ -78,15 +80,17 @@ $1 == "F" {
 		bad("L3 to L5 use file.h")
 	if (a == 8 && b >= 2 && b <= 6 && to != "image" && to != "newfile")
 		bad("L8 sees images through image.h")
-	vhd1 = from ~ /^vhd1_/
-	engine = b >= 2 && b <= 6 && to !~ /^vhd1_/ && to != "image" && \
-		to != "check"
-	if (vhd1 && engine)
-		bad("VHD and VHDX are strangers")
-	if (!vhd1 && to ~ /^vhd1_/)
+	common = to == "image" || to == "check" || to == "raw"
+	if (b >= 2 && !common && from != "probe" &&
+	    (from ~ /^vhd1_/) != (to ~ /^vhd1_/))
 		bad("VHD and VHDX are strangers")
 }
 END {
+	for (name in layer)
+		if (!(name in there)) {
+			print name ": in the table, but there is no such file"
+			errors++
+		}
 	if (!errors)
 		print "layers: " files " files, " cnt " includes, all downward"
 	exit errors > 0
