@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+# Sourced by every test of vhdtool:
+#	. "$(dirname "$0")/lib.sh"
+# One script, one claim, named in its first comment. Exit status 0 = it holds,
+# 77 = could not be tried here (the reason is printed), else it does not hold.
+# $VHDTOOL is the program; the current folder is a new one, removed at exit.
+
+set -euo pipefail
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+VHDTOOL=$(realpath "${VHDTOOL:-$top/build/${VARIANT:-release}/bin/vhdtool}")
+export LC_ALL=C
+[ -x "$VHDTOOL" ] || { echo "no vhdtool at $VHDTOOL"; exit 1; }
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/vhdtool-test.XXXXXX")
+cleanups=()
+cleanup()
+{
+	local i
+	for ((i = ${#cleanups[@]} - 1; i >= 0; i--)); do
+		eval "${cleanups[i]}" || :
+	done
+	cd /
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM HUP
+cd "$tmp"
+
+# at_exit COMMAND: run before the folder is removed, last one first.
+at_exit() { cleanups+=("$1"); }
+
+skip() { echo "SKIP: $*"; exit 77; }
+
+fail()
+{
+	echo "FAIL: $*" >&2
+	exit 1
+}
+
+# requires PROGRAM...: skip where one is not installed.
+requires()
+{
+	local p
+	for p; do
+		command -v "$p" >/dev/null || skip "$p is not installed"
+	done
+}
+
+vhdtool() { "$VHDTOOL" "$@"; }
+
+# status WANT COMMAND...: it ends with this exit status. Its output is left in
+# the files out and err.
+status()
+{
+	local want=$1 got=0
+	shift
+	"$@" >out 2>err || got=$?
+	[ "$got" = "$want" ] && return
+	cat out err >&2
+	fail "exit status $got instead of $want: $*"
+}
+
+# says FILE TEXT: the file contains the text.
+says()
+{
+	grep -qF -- "$2" "$1" && return
+	cat "$1" >&2
+	fail "'$2' is not in $1"
+}
+
+says_not()
+{
+	! grep -qF -- "$2" "$1" || fail "'$2' is in $1"
+}
+
+# equal WHAT GOT WANT
+equal() { [ "$2" = "$3" ] || fail "$1: got '$2', want '$3'"; }
+
+# pattern SEED LEN: bytes that differ everywhere and with every seed.
+pattern()
+{
+	(set +o pipefail; seq "${1}000000000" "${1}999999999" | head -c "$2")
+}
+
+# json KEY FILE: the value of the first "KEY" in pretty-printed JSON.
+json()
+{
+	sed -n "s/^ *\"$1\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}$/\1/p" "$2" |
+		head -n 1
+}
+
+sum()
+{
+	if command -v openssl >/dev/null; then
+		openssl dgst -sha256 -r "$@" | cut -d ' ' -f 1
+	else
+		sha256sum "$@" | cut -d ' ' -f 1
+	fi
+}
+
+# A folder of testdata, in the tree or beside it.
+testdata()
+{
+	local d
+	for d in "$top/testdata" "$top/../shared/testdata" \
+		 "$top/../../shared/testdata"; do
+		[ -d "$d/$1" ] && { echo "$d/$1"; return; }
+	done
+	return 1
+}
+
+# real_image NAME: unpacks an image that Windows wrote into the current folder.
+real_image()
+{
+	requires bunzip2
+	local d
+	d=$(testdata hyperv-images) || skip "the Windows images are not here"
+	bunzip2 <"$d/$1.bz2" >"$1"
+}
+
+# manifest NAME FIELD: 1 = virtual size, 2 = sum
+manifest()
+{
+	awk -v n="$1" -v f="$2" '$3 == n { print $f }' \
+		"$(testdata hyperv-images)/MANIFEST"
+}
+
+# sparse_pattern FILE: a raw image of 67 MiB with data in awkward places.
+sparse_pattern()
+{
+	truncate -s 67M "$1"
+	pattern 1 5000 | dd of="$1" conv=notrunc status=none
+	pattern 2 1234567 | dd of="$1" bs=1 seek=3145000 conv=notrunc \
+		oflag=seek_bytes status=none iflag=fullblock bs=64K
+	pattern 3 65536 | dd of="$1" seek=33521664 bs=64K conv=notrunc \
+		oflag=seek_bytes status=none iflag=fullblock
+	pattern 4 4608 | dd of="$1" seek=$((67 * 1048576 - 4608)) bs=4608 \
+		conv=notrunc oflag=seek_bytes status=none iflag=fullblock
+}
