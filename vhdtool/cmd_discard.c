@@ -14,12 +14,12 @@ static int discard(const char *path, struct vhdx_blk *blk,
 		   const struct discard_args *a)
 {
 	char size[OUT_SIZE_LEN], data[OUT_SIZE_LEN];
-	uint64_t unmapped_len;
-	int status = img_unmapped_len(path, blk, a->voff, a->len,
-				      &unmapped_len);
+	uint64_t no_data_len, no_space_len;
+	int status = img_gaps(path, blk, a->voff, a->len, &no_data_len,
+			      &no_space_len);
 	if (status)
 		return status;
-	uint64_t data_len = a->len - unmapped_len;
+	uint64_t data_len = a->len - no_data_len;
 	if (!a->dry_run) {
 		struct vhdx_err err;
 		if (vhdx_blk_discard(blk, a->voff, a->len, &err) ||

@@ -28,7 +28,7 @@ static uint64_t input_len(void)
 }
 
 /* What is known before the start: the length, if it is known, fits the disk,
- * and the host has room for what is not mapped yet. */
+ * and the host has room for what takes no space yet. */
 static int plan(const char *path, struct vhdx_blk *blk, struct write_args *a)
 {
 	uint64_t len = a->len;
@@ -47,10 +47,10 @@ static int plan(const char *path, struct vhdx_blk *blk, struct write_args *a)
 	uint64_t first = a->voff - a->voff % g.sector_len;
 	uint64_t last = (a->voff + len + g.sector_len - 1) / g.sector_len *
 			g.sector_len;
-	uint64_t need_len = 0;
+	uint64_t no_data_len, need_len = 0;
 	if (!a->zeroes)
-		status = img_unmapped_len(path, blk, first, last - first,
-					  &need_len);
+		status = img_gaps(path, blk, first, last - first, &no_data_len,
+				  &need_len);
 	if (!status && known)
 		status = img_check_space(path, need_len);
 	if (status || !a->dry_run)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "img.h"
 #include "msg.h"
@@ -158,21 +160,46 @@ bool img_same_file(const char *a, const char *b)
 	       sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
-int img_unmapped_len(const char *path, struct vhdx_blk *blk, uint64_t voff,
-		     uint64_t len, uint64_t *unmapped_len)
+/* Bytes of [off, off+len) that are holes in the file; 0 if it cannot be told. */
+static uint64_t hole_len(int fd, uint64_t off, uint64_t len)
 {
-	*unmapped_len = 0;
+	uint64_t end = off + len, holes = 0;
+	while (fd >= 0 && off < end) {
+		off_t data = lseek(fd, (off_t)off, SEEK_DATA);
+		if (data < 0 && errno == ENXIO)
+			data = (off_t)end;
+		if (data < 0)
+			break;
+		uint64_t next = (uint64_t)data < end ? (uint64_t)data : end;
+		holes += next - off;
+		off_t hole = lseek(fd, (off_t)next, SEEK_HOLE);
+		off = next == end || hole < 0 ? end : (uint64_t)hole;
+	}
+	return holes;
+}
+
+int img_gaps(const char *path, struct vhdx_blk *blk, uint64_t voff,
+	     uint64_t len, uint64_t *no_data_len, uint64_t *no_space_len)
+{
+	*no_data_len = *no_space_len = 0;
+	int status = STATUS_OK;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	while (len > 0) {
 		struct vhdx_extent x;
 		struct vhdx_err err;
-		if (vhdx_blk_map(blk, voff, len, &x, &err))
-			return msg_err(path, &err);
-		if (x.len > len)
-			x.len = len;
+		if (vhdx_blk_map(blk, voff, len, &x, &err)) {
+			status = msg_err(path, &err);
+			break;
+		}
 		if (x.kind != VHDX_EXTENT_DATA)
-			*unmapped_len += x.len;
+			*no_data_len += x.len;
+		else if (x.depth == 0)
+			*no_space_len += hole_len(fd, x.host_off, x.len);
 		voff += x.len;
 		len -= x.len;
 	}
-	return STATUS_OK;
+	*no_space_len += *no_data_len;
+	if (fd >= 0)
+		close(fd);
+	return status;
 }

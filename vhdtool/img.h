@@ -44,8 +44,9 @@ int img_check_target(const char *path, bool force);
 /* Whether two paths lead to the same file. */
 bool img_same_file(const char *a, const char *b);
 
-/* Bytes of [voff, voff+len) that no host space is mapped to yet. */
-int img_unmapped_len(const char *path, struct vhdx_blk *blk, uint64_t voff,
-		     uint64_t len, uint64_t *unmapped_len);
+/* How much of [voff, voff+len) has no data, and how much of it the host has
+ * not given space to: that, and the holes in what has data. */
+int img_gaps(const char *path, struct vhdx_blk *blk, uint64_t voff,
+	     uint64_t len, uint64_t *no_data_len, uint64_t *no_space_len);
 
 #endif

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "intr.h"
 #include "out.h"
 
 #ifndef VHDKIT_VERSION
@@ -67,5 +68,7 @@ int main(int argc, char **argv)
 {
 	/* A closed pipe is to be an error message, not a silent death. */
 	signal(SIGPIPE, SIG_IGN);
-	return out_close(run(argc, argv));
+	int status = out_close(run(argc, argv));
+	intr_finish();
+	return status;
 }
