@@ -39,9 +39,14 @@ void raw_extent_apply(struct raw_extent *x, struct image_map *m)
 			x->len = 0; /* not known: all is data */
 			return;
 		}
+		/* Whole sectors, also where the file ends within one. */
+		uint64_t end = align_up(data + len, 512);
+
+		data = align_down(data, 512);
 		x->hole = len == 0 || data > at;
 		x->off = at;
-		x->len = len == 0 ? UINT64_MAX - at : x->hole ? data - at : len;
+		x->len = len == 0 ? UINT64_MAX - at
+				  : (x->hole ? data : end) - at;
 	}
 	m->len = u64_min(m->len, x->len - (at - x->off));
 	if (x->hole)
