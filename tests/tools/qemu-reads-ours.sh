@@ -22,7 +22,7 @@ try() # FILE SIZE OPTIONS...
 		dd if=data of=model bs=64K seek=$off conv=notrunc \
 			oflag=seek_bytes status=none
 	done
-	vhdtool discard --offset 2M --length 2M "$file" >/dev/null
+	vhdtool write --zeroes --offset 2M --length 2M "$file" >/dev/null
 	dd if=/dev/zero of=model bs=1M seek=2 count=2 conv=notrunc status=none
 	vhdtool read "$file" | cmp - model
 	qemu-img compare -q -f raw -F $format model "$file" ||
