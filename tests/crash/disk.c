@@ -415,6 +415,7 @@ void disk_describe(const struct disk *d, uint64_t pos, char *out, size_t len)
 		[FILE_READ] = "read", [FILE_WRITE] = "write",
 		[FILE_SYNC] = "sync", [FILE_TRUNCATE] = "truncate",
 		[FILE_ZERO] = "zero", [FILE_PUNCH] = "punch",
+		[FILE_RESERVE] = "reserve",
 	};
 
 	snprintf(out, len, "the end");
