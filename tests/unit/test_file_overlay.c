@@ -216,6 +216,7 @@ static void next_data_sees_base_and_pages(void)
 	make();
 	T_OK(file_write(f, 12 * MIB, "x", 1, &t_err));
 	t_log_entry(&lg, &(struct t_change){ 10 * MIB, 0, 4 }, 1);
+	t_log_entry(&lg, &(struct t_change){ 13 * MIB, 4096, 0 }, 1);
 	t_log_entry(&lg, &(struct t_change){ 14 * MIB, 0, 4 }, 1);
 	overlay();
 	T_OK(file_next_data(o, 9 * MIB, &off, &len, &t_err));

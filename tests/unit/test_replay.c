@@ -176,6 +176,18 @@ static void a_gap_in_the_numbers_ends_a_sequence(void)
 	drop();
 }
 
+static void a_gap_between_entries_ends_a_sequence(void)
+{
+	make();
+	t_log_entry(&lg, &(struct t_change){ HOME, 0, 1 }, 1);
+	lg.pos += 4096;
+	t_log_entry(&lg, &(struct t_change){ HOME, 0, 2 }, 1);
+	replay();
+	T_EQ_U64(s.last_seq, 1);
+	T_TRUE(page_is(HOME, 1));
+	drop();
+}
+
 static void a_sequence_without_its_tail_is_not_complete(void)
 {
 	make();
@@ -330,6 +342,24 @@ static void zero_descriptors_take_no_data_sector(void)
 	drop();
 }
 
+static void zeroing_nothing_is_legal(void)
+{
+	uint8_t b[4096];
+	struct fmt_log_desc d = { .zero = true, .file_off = HOME, .seq = 1 };
+
+	make();
+	t_log_entry(&lg, &(struct t_change){ HOME, 4096, 0 }, 1);
+	T_OK(file_read(f, LOG_OFF, b, sizeof(b), &t_err));
+	log_desc_encode(&d, b + 64);
+	log_entry_seal(b, sizeof(b));
+	T_OK(file_write(f, LOG_OFF, b, sizeof(b), &t_err));
+	put_page(HOME, 3);
+	replay();
+	T_EQ_U64(s.item_cnt, 0);
+	T_TRUE(page_is(HOME, 3));
+	drop();
+}
+
 static void later_changes_win_whatever_their_kind(void)
 {
 	const struct t_change c[] = {
@@ -407,6 +437,48 @@ static void a_sealed_entry_with_a_stale_data_sector_does_not_count(void)
 		T_OK(file_write(f, LOG_OFF, b, sizeof(b), &t_err));
 		T_OK(scan());
 	}
+	drop();
+}
+
+/* Moves a sector of the log, leaving a hole. */
+static void move_sector(uint32_t from, uint32_t to)
+{
+	uint8_t b[4096];
+
+	T_OK(file_read(f, LOG_OFF + from, b, sizeof(b), &t_err));
+	T_OK(file_zero(f, LOG_OFF + from, 4096, &t_err));
+	T_OK(file_write(f, LOG_OFF + to, b, sizeof(b), &t_err));
+}
+
+static void an_entry_has_no_holes(void)
+{
+	static const uint32_t spots[] = { 0x8000, MIB - 4096 };
+
+	for (size_t i = 0; i < ARRAY_LEN(spots); i++) {
+		uint32_t at = spots[i];
+
+		make_len(4 * LOG_LEN);
+		t_log_alone(&lg, at, 5, &(struct t_change){ HOME, 0, 1 }, 1);
+		move_sector(at + 0x1000, at + 0x2000); /* behind the hole */
+		T_FAILS(scan(), VHDX_E_CORRUPT, "valid entries: 0");
+		move_sector(at + 0x2000, 0); /* all the rest is a hole */
+		T_FAILS(scan(), VHDX_E_CORRUPT, "valid entries: 0");
+		move_sector(0, at + 0x1000);
+		T_OK(scan());
+		drop();
+	}
+}
+
+static void entries_at_the_beginning_are_counted_once(void)
+{
+	make();
+	t_log_alone(&lg, LOG_LEN - 4096, 9, &(struct t_change){ HOME, 0, 1 },
+		    1); /* its data sector is overwritten by the next */
+	lg.tail = 0x5000;
+	lg.pos = 0;
+	t_log_entry(&lg, NULL, 0);
+	t_log_entry(&lg, NULL, 0);
+	T_FAILS(scan(), VHDX_E_CORRUPT, "valid entries: 2");
 	drop();
 }
 
@@ -769,6 +841,7 @@ static const struct t_test tests[] = {
 	T_TEST(the_sequence_with_the_newest_head_counts),
 	T_TEST(entries_of_another_session_do_not_count),
 	T_TEST(a_gap_in_the_numbers_ends_a_sequence),
+	T_TEST(a_gap_between_entries_ends_a_sequence),
 	T_TEST(a_sequence_without_its_tail_is_not_complete),
 	T_TEST(a_tail_must_be_the_beginning_of_an_entry),
 	T_TEST(sequence_numbers_have_64_bits),
@@ -779,10 +852,13 @@ static const struct t_test tests[] = {
 	T_TEST(an_entry_may_fill_the_whole_ring),
 	T_TEST(a_full_ring_of_small_entries_is_one_sequence),
 	T_TEST(zero_descriptors_take_no_data_sector),
+	T_TEST(zeroing_nothing_is_legal),
 	T_TEST(later_changes_win_whatever_their_kind),
 	T_TEST(an_entry_that_lacks_any_sector_does_not_count),
 	T_TEST(any_flipped_bit_of_an_entry_is_found),
 	T_TEST(a_sealed_entry_with_a_stale_data_sector_does_not_count),
+	T_TEST(an_entry_has_no_holes),
+	T_TEST(entries_at_the_beginning_are_counted_once),
 	T_TEST(an_entry_is_as_long_as_its_descriptors_say),
 	T_TEST(a_truncated_file_is_refused),
 	T_TEST(only_the_head_says_how_large_the_file_was),
