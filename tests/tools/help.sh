@@ -1,11 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Every command explains itself, and the manual page and the completion know
-# every option it names.
+# Every command explains itself, and the manual page knows every option it
+# names.
 . "$(dirname "$0")/lib.sh"
 
 page=$top/man/vhdtool.1.scd
-completion=$top/completions/vhdtool
 verbs=$(vhdtool --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
 [ "$(echo "$verbs" | wc -l)" -ge 11 ] || fail "too few commands: $verbs"
 for verb in $verbs "log show" "log replay" "log discard"; do
@@ -14,8 +13,7 @@ for verb in $verbs "log show" "log replay" "log discard"; do
 	says "$page" "$verb"
 	for option in $(sed -n 's/^  \(--[a-z-]*\).*/\1/p' out); do
 		[ "$option" = --help ] && continue
-		says "$page" "${option//-/\\-}"
-		says "$completion" "${option#--}"
+		says "$page" "$option"
 	done
 	status 2 vhdtool $verb --no-such-option
 	says err "--no-such-option"
