@@ -24,6 +24,8 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "mem.h"
@@ -235,10 +237,33 @@ static int do_punch(struct file_posix *p, struct file_io *io)
 	return io_failed(io, en, "punch hole");
 }
 
+/* Asked for more than there is, hosts take all there is before they refuse,
+ * and everybody else finds the disk full meanwhile. */
+static int check_free(const struct file_posix *p, struct file_io *io)
+{
+	struct statvfs vfs;
+	struct stat st;
+	uint64_t have, avail;
+
+	if (fstat(p->fd, &st) != 0 || fstatvfs(p->fd, &vfs) != 0)
+		return 0; /* the call itself will tell */
+	have = (uint64_t)st.st_blocks * 512;
+	if (ckd_mul((uint64_t)vfs.f_bavail, (uint64_t)vfs.f_frsize, &avail) ||
+	    io->len <= have || io->len - have <= avail)
+		return 0;
+	return err_set(&io->err, VHDX_E_NOSPC,
+		       "%s: needs %llu bytes more, the host has %llu free",
+		       io->file->path, (unsigned long long)(io->len - have),
+		       (unsigned long long)avail);
+}
+
 static int do_reserve(struct file_posix *p, struct file_io *io)
 {
-	int en = try_fallocate(p, 0, &p->no_reserve, io->off, io->len);
+	int rc = p->is_device ? 0 : check_free(p, io), en;
 
+	if (rc)
+		return rc;
+	en = try_fallocate(p, 0, &p->no_reserve, io->off, io->len);
 	if (en == 0 || no_such_call(en) || p->is_device)
 		return 0;
 	return io_failed(io, en, "reserve space");
