@@ -31,6 +31,12 @@ static inline enum check_fix check_fix_state(const struct check *c)
 	return check_mending(c) ? CHECK_FIXED : CHECK_CAN_FIX;
 }
 
+/* The plural of "N things". */
+static inline const char *check_s(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 /* off: file offset in bytes or ERR_NO_OFF; spec: section, "" or NULL. */
 void check_say(struct check *c, enum vhdx_severity sev, enum check_fix fix,
 	       enum vhdx_obj obj, uint64_t off, const char *spec,

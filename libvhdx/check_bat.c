@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include "le.h"
 #include "mem.h"
@@ -41,10 +42,15 @@ static const struct {
 	[KIND_OFFSET] = { VHDX_SEV_WARNING, "2.5.1.1",
 			  "entries with an offset that their state does not "
 			  "have" },
+	[KIND_OFFSET_LIVE] = { VHDX_SEV_ERROR, "2.5.1.1",
+			       "entries with an offset that their state does "
+			       "not have" },
 	[KIND_ANCHOR] = { VHDX_SEV_ERROR, "2.5.1.1",
 			  "unmapped blocks with a bad place" },
 	[KIND_BEHIND] = { VHDX_SEV_WARNING, "2.5",
 			  "entries behind the last block" },
+	[KIND_BEHIND_LIVE] = { VHDX_SEV_ERROR, "2.5",
+			       "entries behind the last block" },
 };
 
 static void entry_name(const struct bat_check *b, uint64_t idx, char *out,
@@ -62,6 +68,7 @@ static void entry_name(const struct bat_check *b, uint64_t idx, char *out,
 void bat_say(struct bat_check *b, enum bat_kind kind, uint64_t idx,
 	     enum check_fix fix, const char *fmt, ...)
 {
+	const char *spec = kinds[kind].spec;
 	char name[80], text[400];
 	va_list ap;
 
@@ -73,8 +80,10 @@ void bat_say(struct bat_check *b, enum bat_kind kind, uint64_t idx,
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	entry_name(b, idx, name, sizeof(name));
+	if (bat_slot_at(b, idx).bitmap && strcmp(spec, "2.5.1.1") == 0)
+		spec = "2.5.1.2"; /* the states of bitmap entries */
 	check_say(b->v->c, kinds[kind].sev, fix, VHDX_OBJ_BAT,
-		  b->off + idx * 8, kinds[kind].spec, "%s %s", name, text);
+		  b->off + idx * 8, spec, "%s %s", name, text);
 }
 
 void bat_say_rest(struct bat_check *b)
@@ -174,8 +183,10 @@ static void finish_chunk(struct bat_check *b)
 	if (b->partial_cnt)
 		bat_say(b, KIND_BITMAP_MISSING,
 			bat_bitmap_index(&b->g, b->chunk), CHECK_NO_FIX,
-			"is not present, but %" PRIu64 " blocks of its chunk "
-			"are partially present", b->partial_cnt);
+			"is not present, but %" PRIu64 " block%s of its chunk "
+			"%s partially present", b->partial_cnt,
+			check_s(b->partial_cnt),
+			b->partial_cnt == 1 ? "is" : "are");
 	b->partial_cnt = 0;
 }
 
@@ -294,9 +305,9 @@ static void say_fixed(const struct bat_check *b)
 
 	if (b->v->fixed && missing)
 		check_warn(b->v->c, VHDX_OBJ_BAT, b->off, "2.5.1.1",
-			   "the disk is fixed (LeaveBlockAllocated), but %"
-			   PRIu64 " of its %" PRIu64 " blocks have no place in "
-			   "the file", missing, b->g.block_cnt);
+			   "the disk is fixed (LeaveBlockAllocated), but the "
+			   "file has no place for %" PRIu64 " of its %" PRIu64
+			   " blocks", missing, b->g.block_cnt);
 }
 
 static int examine(struct bat_check *b, struct vhdx_err *e)

@@ -21,8 +21,10 @@ enum bat_kind {
 	KIND_SHORT,	     /* the same, but nothing is lost */
 	KIND_OVERLAP,
 	KIND_OFFSET,	     /* an offset that the state gives no meaning */
+	KIND_OFFSET_LIVE,    /* the same, and data may be there */
 	KIND_ANCHOR,	     /* a soft anchor that leads nowhere */
 	KIND_BEHIND,	     /* an entry behind the last block */
+	KIND_BEHIND_LIVE,    /* the same, and data may be there */
 	KIND_CNT,
 };
 

@@ -56,13 +56,15 @@ static struct verdict judge(struct bat_check *b, uint64_t idx, uint64_t entry)
 	bool anchor = state == BAT_UNDEFINED || state == BAT_UNMAPPED;
 
 	if (s.behind)
-		return (struct verdict){ KIND_BEHIND,
-					 !leads_somewhere(b, off, len) };
+		return leads_somewhere(b, off, len) ?
+			       (struct verdict){ KIND_BEHIND_LIVE, false } :
+			       (struct verdict){ KIND_BEHIND, true };
 	if (off == 0)
 		return none;
 	if (state == BAT_NOT_PRESENT || (state == BAT_ZERO && !s.bitmap))
-		return (struct verdict){ KIND_OFFSET,
-					 !leads_somewhere(b, off, len) };
+		return leads_somewhere(b, off, len) ?
+			       (struct verdict){ KIND_OFFSET_LIVE, false } :
+			       (struct verdict){ KIND_OFFSET, true };
 	if (anchor && !s.bitmap && !leads_somewhere(b, off, len))
 		return (struct verdict){ KIND_ANCHOR, true };
 	return none;
@@ -79,9 +81,14 @@ static void tell(struct bat_check *b, uint64_t idx, uint64_t entry,
 	switch (d.kind) {
 	case KIND_OFFSET:
 		bat_say(b, KIND_OFFSET, idx, fix, "has state %u, which has no "
-			"place in the file, but file offset %" PRIu64 "%s",
-			state, off, d.clear ? "" : "; state or offset may be "
-			"wrong, so it is left alone");
+			"place in the file, but file offset %" PRIu64, state,
+			off);
+		break;
+	case KIND_OFFSET_LIVE:
+		bat_say(b, KIND_OFFSET_LIVE, idx, fix, "has state %u, which "
+			"has no place in the file, but the offset %" PRIu64
+			" of space that nothing else uses; either may be "
+			"wrong, so it is left alone", state, off);
 		break;
 	case KIND_ANCHOR:
 		bat_say(b, KIND_ANCHOR, idx, fix, "has state %u and the former "
@@ -90,9 +97,13 @@ static void tell(struct bat_check *b, uint64_t idx, uint64_t entry,
 		break;
 	case KIND_BEHIND:
 		bat_say(b, KIND_BEHIND, idx, fix, "is 0x%016" PRIx64 ", but "
-			"lies behind the last block%s", entry,
-			d.clear ? "" : "; it leads to space that may hold "
-			"data, so it is left alone");
+			"lies behind the last block", entry);
+		break;
+	case KIND_BEHIND_LIVE:
+		bat_say(b, KIND_BEHIND_LIVE, idx, fix, "is 0x%016" PRIx64
+			", but lies behind the last block, and leads to space "
+			"that nothing else uses; the disk's size may be "
+			"wrong, so it is left alone", entry);
 		break;
 	default:
 		break;

@@ -66,7 +66,8 @@ int vck_headers(struct vck *v, struct vhdx_err *e)
 		return err_copy(e, &v->hdr_why, rc);
 	v->found = v->hdr;
 	v->have_hdr = rc == 0;
-	v->may_mend = v->have_hdr && v->hdr.cur.seq <= SEQ_LAST_USABLE;
+	v->may_mend = v->have_hdr && v->hdr.cur.seq <= SEQ_LAST_USABLE &&
+		      v->file->size >= FMT_FIRST_OFF;
 	return say_reserved(v, e);
 }
 

@@ -42,9 +42,9 @@ static void file_params(struct vck *v, const uint8_t *b, uint32_t len,
 			    "BlockSize is %" PRIu32 ", must be a power of 2 "
 			    "from 1 MiB to 256 MiB", block);
 	if (bits & ~UINT32_C(3))
-		check_warn(v->c, VHDX_OBJ_META, off + 4, "2.6.2.1",
-			   "the file parameters are 0x%" PRIx32 ", bits 2 to "
-			   "31 must be 0", bits);
+		check_error(v->c, VHDX_OBJ_META, off + 4, "2.6.2.1",
+			    "the file parameters are 0x%" PRIx32 ", bits 2 to "
+			    "31 must be 0", bits);
 	if ((bits & 3) == 3)
 		check_note(v->c, VHDX_OBJ_META, off + 4, "2.6.2.1",
 			   "LeaveBlockAllocated is set, but ignored because "
@@ -116,10 +116,10 @@ static void locator(struct vck *v, const uint8_t *b, uint32_t len,
 		    uint64_t off)
 {
 	if (v->have_params && !v->has_parent)
-		check_warn(v->c, VHDX_OBJ_LOCATOR, off, "2.6.2.6",
-			   "there is a parent locator, but HasParent is not "
-			   "set: if that is wrong, zeros are read in place of "
-			   "the parent's data");
+		check_error(v->c, VHDX_OBJ_LOCATOR, off, "2.6.2.6",
+			    "there is a parent locator, but HasParent is not "
+			    "set: if that is wrong, zeros are read in place of "
+			    "the parent's data");
 	vck_locator(v, b, len, off);
 }
 

@@ -16,6 +16,7 @@ struct copy {
 	struct fmt_region_table *t; /* owned */
 	struct vhdx_err why;
 	bool good;
+	bool intact; /* signature and checksum are right */
 };
 
 /* ---- the pair ------------------------------------------------------------ */
@@ -32,6 +33,7 @@ static int copy_load(struct vck *v, int i, struct copy *c, struct vhdx_err *e)
 	rc = file_read(v->file, FMT_REGION_OFF(i), c->b, FMT_REGION_LEN, e);
 	if (rc)
 		return rc;
+	c->intact = regions_intact(c->b);
 	c->good = regions_decode(c->b, FMT_REGION_OFF(i), c->t, &c->why) == 0;
 	return 0;
 }
@@ -63,6 +65,13 @@ static void say_different(struct vck *v, const struct fmt_region_table *a,
 			    "used", i);
 }
 
+/* A copy that is intact, but breaks a rule, was written so: it is not for us to
+ * say that the other one is right (K4). */
+static bool is_mendable(const struct vck *v, const struct copy c[2], int bad)
+{
+	return v->may_mend && c[!bad].good && !c[bad].intact;
+}
+
 /* The bad copy is overwritten with the bytes of the good one. Written in
  * place, not through the log: the log is empty (K1), no reader uses the bad
  * copy, and the good one stays untouched (K3). */
@@ -86,13 +95,14 @@ static int say_bad_copies(struct vck *v, const struct copy c[2],
 
 		if (c[i].good)
 			continue;
-		if (other && vck_mends(v))
+		if (is_mendable(v, c, i) && vck_mends(v))
 			rc = mend_copy(v, i, &c[!i], e);
 		if (rc)
 			return rc;
 		check_say(v->c, VHDX_SEV_ERROR,
-			  other ? vck_fix(v) : CHECK_NO_FIX, c[i].why.obj,
-			  c[i].why.off, c[i].why.spec, "%s (copy %d of 2%s)",
+			  is_mendable(v, c, i) ? vck_fix(v) : CHECK_NO_FIX,
+			  c[i].why.obj, c[i].why.off, c[i].why.spec,
+			  "%s (copy %d of 2%s)",
 			  c[i].why.text, i + 1,
 			  other ? "; the other one is used" : "");
 	}
@@ -106,38 +116,50 @@ static uint64_t entry_off(const struct vck *v, uint32_t i)
 	return v->regions_off + 16 + 32 * (uint64_t)i;
 }
 
+#define NAME_LEN (GUID_TEXT_LEN + 16)
+
+static const char *region_name(const struct fmt_region *r, char buf[NAME_LEN])
+{
+	char id[GUID_TEXT_LEN];
+
+	if (guid_eq(&r->id, &FMT_REGION_BAT))
+		return "BAT region";
+	if (guid_eq(&r->id, &FMT_REGION_META))
+		return "metadata region";
+	guid_format(&r->id, id);
+	snprintf(buf, NAME_LEN, "region %s", id);
+	return buf;
+}
+
 static void say_region(struct vck *v, uint32_t i)
 {
 	const struct fmt_region *r = &v->regions->e[i];
 	uint64_t off = entry_off(v, i);
 	bool bat = guid_eq(&r->id, &FMT_REGION_BAT);
 	bool meta = guid_eq(&r->id, &FMT_REGION_META);
-	char id[GUID_TEXT_LEN];
+	char buf[NAME_LEN];
+	const char *name = region_name(r, buf);
 
-	guid_format(&r->id, id);
 	if (bat)
 		v->bat = r;
 	if (meta)
 		v->meta = r;
 	if ((bat || meta) && !r->required)
 		check_warn(v->c, VHDX_OBJ_REGION, off, "2.2.3.2",
-			   "the %s region is not marked as required",
-			   bat ? "BAT" : "metadata");
+			   "the %s is not marked as required", name);
 	else if (!bat && !meta && r->required)
 		check_error(v->c, VHDX_OBJ_REGION, off, "2.2.3",
-			    "the region %s at %" PRIu64 "+%" PRIu32 " is "
-			    "unknown, but required to read the file", id,
-			    r->off, r->len);
+			    "the %s at %" PRIu64 "+%" PRIu32 " is unknown, but "
+			    "required to read the file", name, r->off, r->len);
 	else if (!bat && !meta)
 		check_note(v->c, VHDX_OBJ_REGION, off, "2.2.3",
-			   "the region %s at %" PRIu64 "+%" PRIu32 " is "
-			   "unknown; its space is left alone", id, r->off,
-			   r->len);
+			   "the %s at %" PRIu64 "+%" PRIu32 " is unknown; its "
+			   "space is left alone", name, r->off, r->len);
 	if (r->off + r->len > v->file->size)
 		check_error(v->c, VHDX_OBJ_REGION, off, "2.2.3.2",
-			    "the region %s at %" PRIu64 "+%" PRIu32 " ends "
-			    "beyond the end of the file at %" PRIu64, id,
-			    r->off, r->len, v->file->size);
+			    "the %s at %" PRIu64 "+%" PRIu32 " ends beyond the "
+			    "end of the file at %" PRIu64, name, r->off,
+			    r->len, v->file->size);
 }
 
 static void say_log_place(struct vck *v)
@@ -165,15 +187,14 @@ static void take_places(struct vck *v)
 	}
 	for (uint32_t i = 0; v->have_regions && i < v->regions->cnt; i++) {
 		const struct fmt_region *r = &v->regions->e[i];
-		char id[GUID_TEXT_LEN];
+		char buf[NAME_LEN];
 
-		guid_format(&r->id, id);
 		if (!mibmap_take(&v->map, r->off, r->len, &mib))
-			check_error(v->c, VHDX_OBJ_REGION,
-				    entry_off(v, i), "2.2.3.2", "the region %s at %" PRIu64 "+%"
-				    PRIu32 " overlaps the log at %" PRIu64 "+%"
-				    PRIu32, id, r->off, r->len, h->log_off,
-				    h->log_len);
+			check_error(v->c, VHDX_OBJ_REGION, entry_off(v, i),
+				    "2.2.3.2", "the %s at %" PRIu64 "+%" PRIu32
+				    " overlaps the log at %" PRIu64 "+%" PRIu32,
+				    region_name(r, buf), r->off, r->len,
+				    h->log_off, h->log_len);
 	}
 }
 

@@ -50,6 +50,7 @@ static int say_tail(struct vck *v, uint64_t cnt, struct vhdx_err *e)
 	bool cut = may_cut(v);
 	int rc = 0;
 
+	v->c->result->leaked_len += tail_len;
 	if (cut && vck_mends(v)) {
 		rc = vck_begin_mending(v, e);
 		if (!rc)
@@ -58,7 +59,7 @@ static int say_tail(struct vck *v, uint64_t cnt, struct vhdx_err *e)
 			rc = file_sync(v->c->file, e);
 		if (rc)
 			return rc;
-		v->c->result->leaked_len -= cnt * MIB;
+		v->c->result->leaked_len -= tail_len;
 	}
 	check_say(v->c, VHDX_SEV_NOTE, cut ? vck_fix(v) : CHECK_NO_FIX,
 		  VHDX_OBJ_PAYLOAD, size, "", "the last %" PRIu64 " bytes of "
@@ -70,18 +71,19 @@ int vck_space(struct vck *v, struct vhdx_err *e)
 {
 	struct free_space s;
 
-	if (!v->have_bat)
+	if (!v->have_bat || !v->have_hdr)
 		return 0;
 	if (v->map.cnt < vck_mib_cnt(v))
 		check_warn(v->c, VHDX_OBJ_PAYLOAD, v->map.cnt * MIB, "",
 			   "beyond the first %" PRIu64 " MiB of the file it was "
 			   "not examined whether blocks overlap", v->map.cnt);
 	s = find_free(&v->map);
-	v->c->result->leaked_len = s.mib_cnt * MIB;
+	v->c->result->leaked_len = (s.mib_cnt - s.tail_cnt) * MIB;
 	if (s.run_cnt)
 		check_note(v->c, VHDX_OBJ_PAYLOAD, ERR_NO_OFF, "",
 			   "%" PRIu64 " bytes inside the file, in %" PRIu64
-			   " places, are not in use (free for new blocks)",
-			   (s.mib_cnt - s.tail_cnt) * MIB, s.run_cnt);
+			   " place%s, are not in use (free for new blocks)",
+			   (s.mib_cnt - s.tail_cnt) * MIB, s.run_cnt,
+			   check_s(s.run_cnt));
 	return s.tail_cnt ? say_tail(v, s.tail_cnt, e) : 0;
 }

@@ -287,6 +287,13 @@ int regions_decode(const uint8_t *b, uint64_t off,
 	return rc;
 }
 
+bool regions_intact(const uint8_t *b)
+{
+	return memcmp(b, "regi", 4) == 0 &&
+	       get_le32(b + REGIONS_CRC) ==
+		       crc_without_field(b, FMT_REGION_LEN);
+}
+
 void regions_encode(const struct fmt_region_table *in, uint8_t *b)
 {
 	memset(b, 0, FMT_REGION_LEN);

@@ -85,6 +85,8 @@ extern const struct guid FMT_REGION_META;
  * id, no overlap with the header area or another region. */
 int regions_decode(const uint8_t *b /* FMT_REGION_LEN */, uint64_t off,
 		   struct fmt_region_table *out, struct vhdx_err *e) must_check;
+/* Signature and checksum are right, whatever the entries say. */
+bool regions_intact(const uint8_t *b /* FMT_REGION_LEN */);
 void regions_encode(const struct fmt_region_table *in,
 		    uint8_t *b /* FMT_REGION_LEN */);
 

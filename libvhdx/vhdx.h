@@ -210,7 +210,8 @@ struct vhdx_check_result {
 	uint64_t repaired;	   /* findings that were mended */
 	uint64_t blocks_allocated;
 	uint64_t leaked_len; /* bytes of file that nothing refers to */
-	bool log_dirty;
+	bool log_dirty; /* what was examined is the content after replay,
+			   which the file still lacks */
 };
 
 #define VHDX_CHECK_REPAIR 1u  /* mend what can be mended without guessing */

@@ -27,9 +27,10 @@ static void say_pending(struct vck *v, const struct replay_seq *s,
 		check_say(v->c, VHDX_SEV_WARNING, fix, VHDX_OBJ_LOG, off,
 			  "2.3.3", "the file was not closed properly: %" PRIu64
 			  " log %s (sequence %" PRIu64 " to %" PRIu64 ") "
-			  "with %zu changes wait to be replayed",
-			  s->entry_cnt, s->entry_cnt == 1 ? "entry" : "entries",
-			  s->first_seq, s->last_seq, s->item_cnt);
+			  "with %zu change%s to be replayed", s->entry_cnt,
+			  s->entry_cnt == 1 ? "entry" : "entries",
+			  s->first_seq, s->last_seq, s->item_cnt,
+			  check_s(s->item_cnt));
 	else
 		check_say(v->c, VHDX_SEV_NOTE, fix, VHDX_OBJ_LOG, off, "2.3.3",
 			  "the file was not closed properly, but its log has "
@@ -48,6 +49,7 @@ static int replay(struct vck *v, struct replay_seq *s, struct vhdx_err *e)
 			say_pending(v, s, CHECK_FIXED);
 		return rc;
 	}
+	v->c->result->log_dirty = true;
 	say_pending(v, s, vck_fix(v));
 	return file_overlay_new(v->c->file, s, &v->file, e);
 }
@@ -60,7 +62,6 @@ static int check_log(struct vck *v, struct vhdx_err *e)
 
 	if (!v->have_hdr || guid_is_zero(&v->hdr.cur.log))
 		return 0;
-	v->c->result->log_dirty = true;
 	rc = replay_scan(v->file, &v->hdr.cur, &s, &why);
 	if (rc == VHDX_E_CORRUPT) {
 		v->may_mend = false;

@@ -209,7 +209,7 @@ static void twin_headers_get_numbers(void)
 
 static void dirty_log_is_replayed(void)
 {
-	mended(DIRTY_BLOCK, "wait to be replayed");
+	mended(DIRTY_BLOCK, "to be replayed");
 }
 
 static void tail_is_cut(void)
@@ -232,7 +232,7 @@ static void anchor_that_leads_nowhere_is_cleared(void)
 static void all_at_once_is_mended(void)
 {
 	mended(DIRTY_BLOCK "flip header2+1\nflip region2+1\nbat 9 0x7000002\n"
-	       "truncate end+3M", "wait to be replayed");
+	       "truncate end+3M", "to be replayed");
 }
 
 static void repair_changes_only_the_file_write_guid_of_the_header(void)
