@@ -144,8 +144,8 @@ static void say_region(struct vck *v, uint32_t i)
 		v->bat = r;
 	if (meta)
 		v->meta = r;
-	if ((bat || meta) && !r->required)
-		check_warn(v->c, VHDX_OBJ_REGION, off, "2.2.3.2",
+	if ((bat || meta) && !r->required) /* Hyper-V makes such files */
+		check_note(v->c, VHDX_OBJ_REGION, off, "2.2.3.2",
 			   "the %s is not marked as required", name);
 	else if (!bat && !meta && r->required)
 		check_error(v->c, VHDX_OBJ_REGION, off, "2.2.3",
