@@ -11,12 +11,14 @@ unit_NAMES := $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test
 unit_OBJS := $(unit_NAMES:%=$(B)/tests/unit/test_%.o) $(B)/tests/unit/main.o
 crash_OBJS := $(call obj,$(wildcard tests/crash/*.c))
 bench_OBJS := $(call obj,$(wildcard tests/bench/*.c))
+golden_OBJS := $(call obj,$(wildcard tests/golden/*.c))
 fuzz_ALL := $(call obj,$(wildcard tests/fuzz/*.c))
 fuzz_MAIN := $(B)/tests/fuzz/replay_main.o
 fuzz_SRCS := $(sort $(shell grep -l '^int LLVMFuzzerTestOneInput' tests/fuzz/*.c 2>/dev/null))
 fuzz_NAMES := $(fuzz_SRCS:tests/fuzz/%.c=%)
 fuzz_OBJS := $(filter-out $(fuzz_SRCS:%.c=$(B)/%.o) $(fuzz_MAIN),$(fuzz_ALL))
-$(unit_OBJS) $(sim_OBJS) $(lib_OBJS) $(crash_OBJS) $(bench_OBJS) $(fuzz_ALL): \
+$(unit_OBJS) $(sim_OBJS) $(lib_OBJS) $(crash_OBJS) $(bench_OBJS) \
+$(golden_OBJS) $(fuzz_ALL): \
 	MODCFLAGS := $(tests_CPPFLAGS)
 
 $(B)/tests/suites.inc: $(wildcard tests/unit) tests/module.mk
@@ -28,6 +30,9 @@ $(B)/tests/unit/main.o: $(B)/tests/suites.inc
 $(B)/tests/unit/unit: $(unit_OBJS) $(sim_OBJS) $(lib_OBJS) $(B)/libvhdx-test.a
 	$(call link,-lcunit)
 $(B)/tests/crash/crash: $(crash_OBJS) $(sim_OBJS) $(lib_OBJS) $(B)/libvhdx-test.a
+	$(call link,-lcunit)
+
+$(B)/tests/golden/damage: $(golden_OBJS) $(lib_OBJS) $(B)/libvhdx-test.a
 	$(call link,-lcunit)
 
 bench_PROGS := $(bench_OBJS:%.o=%)
@@ -43,14 +48,16 @@ $(replay_PROGS): $(B)/fuzz/replay_%: $(B)/tests/fuzz/%.o $(fuzz_MAIN) $(fuzz_OBJ
 	$(call link,)
 
 ifeq ($(call have_pkg,cunit),yes)
-TESTS += $(B)/tests/unit/unit $(if $(crash_OBJS),$(B)/tests/crash/crash)
+TESTS += $(B)/tests/unit/unit $(B)/tests/golden/damage $(if $(crash_OBJS),$(B)/tests/crash/crash)
 else
 $(info the tests are left out: CUnit is missing (libcunit1-dev))
 endif
 
-.PHONY: fuzz-progs replay-progs crash
+.PHONY: fuzz-progs replay-progs crash golden
 crash: $(if $(crash_OBJS),$(B)/tests/crash/crash)
 fuzz-progs: $(fuzz_PROGS)
+golden: $(B)/tests/golden/damage $(PROGRAMS)
+	VHDTOOL=$(B)/bin/vhdtool tests/golden/run.sh
 replay-progs: $(replay_PROGS)
 
 unit: $(B)/tests/unit/unit

@@ -5,6 +5,7 @@
 
 #include "cut.h"
 #include "damage.h"
+#include "file_crash.h"
 #include "file_mem.h"
 #include "file_trace.h"
 #include "le.h"
@@ -174,6 +175,43 @@ static void interrupted_anywhere_it_recovers_the_same(void)
 	memimg_free(&whole);
 }
 
+/* Syncs missing anywhere would show here: V1 and V2. */
+static void power_failure_anywhere_recovers_the_same(void)
+{
+	struct memimg whole = { 0 }, state = { 0 }, again = { 0 };
+	struct crash_world *w = crash_world_new(NULL);
+	struct crash_disk *d;
+	struct crash_iter it;
+	struct file *f;
+	struct rig r;
+	uint64_t off;
+
+	rig_up(&r, DIRTY);
+	d = crash_disk_new(w, "disk.vhdx", &r.img);
+	T_OK(crash_disk_open(d, r.loop, &f, &t_err));
+	T_OK(recover_log(f, &r.hdr, NULL, &t_err));
+	file_close(f);
+	memimg_clone(&r.img, crash_disk_content(d));
+	without_headers(&whole, &r);
+	for (uint64_t k = 0, last = UINT64_MAX; k != last;
+	     last = k, k = crash_next(w, k)) {
+		crash_iter_init(&it, d, k, 64, k);
+		while (crash_iter_next(&it, &state)) {
+			memimg_clone(&r.img, &state);
+			r.file->size = r.img.size;
+			T_OK(header_load(r.file, &r.hdr, &t_err));
+			T_OK(recover_log(r.file, &r.hdr, NULL, &t_err));
+			without_headers(&again, &r);
+			T_TRUE(memimg_eq(&again, &whole, &off));
+		}
+	}
+	memimg_free(&state);
+	memimg_free(&again);
+	memimg_free(&whole);
+	crash_world_free(w);
+	rig_down(&r);
+}
+
 static const struct t_test tests[] = {
 	T_TEST(clean_log_writes_nothing),
 	T_TEST(entries_come_home_and_the_file_grows),
@@ -181,6 +219,7 @@ static const struct t_test tests[] = {
 	T_TEST(log_that_cannot_be_replayed_writes_nothing),
 	T_TEST(headers_frame_the_replay_with_syncs_between),
 	T_TEST(interrupted_anywhere_it_recovers_the_same),
+	T_TEST(power_failure_anywhere_recovers_the_same),
 	T_END
 };
 

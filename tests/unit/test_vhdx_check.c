@@ -9,6 +9,7 @@
 #include "check.h"
 #include "cut.h"
 #include "damage.h"
+#include "file_crash.h"
 #include "file_mem.h"
 #include "header.h"
 #include "mem.h"
@@ -348,6 +349,40 @@ static void interrupted_repair_can_be_repeated(void)
 	}
 }
 
+/* K3, for everything that a power failure can leave behind. */
+static void power_failure_during_repair_makes_nothing_worse(void)
+{
+	struct crash_world *w = crash_world_new(NULL);
+	struct memimg state = { 0 };
+	struct crash_disk *d;
+	struct crash_iter it;
+	struct file *f;
+	struct rig r;
+
+	rig_up(&r, DIRTY_BLOCK "flip header2+1\nflip region2+1\n"
+	       "bat 9 0x7000002\nbat 63 0x7000003\ntruncate end+3M");
+	d = crash_disk_new(w, "disk.vhdx", &r.img);
+	T_OK(crash_disk_open(d, r.loop, &f, &t_err));
+	T_OK(run_on(&r, f, REPAIR));
+	file_close(f);
+	for (uint64_t k = 0, last = UINT64_MAX; k != last;
+	     last = k, k = crash_next(w, k)) {
+		crash_iter_init(&it, d, k, 64, k);
+		while (crash_iter_next(&it, &state)) {
+			memimg_clone(&r.img, &state);
+			r.file->size = r.img.size;
+			T_OK(run(&r, REPAIR));
+			T_EQ_U64(r.result.errors + r.result.warnings, 0);
+			T_EQ_U64(r.result.blocks_allocated, 2);
+			T_OK(run(&r, 0));
+			CU_ASSERT_STRING_EQUAL_FATAL(r.text, "");
+		}
+	}
+	memimg_free(&state);
+	crash_world_free(w);
+	rig_down(&r);
+}
+
 /* What is not durable yet is not told as repaired. */
 static void failed_repair_is_not_told_as_repaired(void)
 {
@@ -385,6 +420,7 @@ static const struct t_test tests[] = {
 	T_TEST(sound_anchor_keeps_its_space),
 	T_TEST(many_findings_are_summed_up),
 	T_TEST(interrupted_repair_can_be_repeated),
+	T_TEST(power_failure_during_repair_makes_nothing_worse),
 	T_TEST(failed_repair_is_not_told_as_repaired),
 	T_TEST(running_out_of_memory_anywhere_is_reported),
 	T_END
