@@ -192,6 +192,7 @@ static void fill_info(struct vhdx_image *vi, const struct guid *log)
 {
 	struct vhdx_info *info = &vi->img.info;
 	const struct layout *l = &vi->layout;
+	const struct fmt_header *h = &vi->hdr.cur;
 
 	info->format = VHDX_FORMAT_VHDX;
 	info->type = l->has_parent	  ? VHDX_TYPE_DIFFERENCING
@@ -199,7 +200,12 @@ static void fill_info(struct vhdx_image *vi, const struct guid *log)
 					  : VHDX_TYPE_DYNAMIC;
 	memcpy(info->disk_id, l->disk_id.b, 16);
 	layout_creator(&l->ident, info->creator, sizeof(info->creator));
+	memcpy(info->file_write_guid, h->file_write.b, 16);
+	memcpy(info->data_write_guid, h->data_write.b, 16);
 	memcpy(info->log_guid, log->b, 16);
+	info->header_seq = h->seq;
+	info->log_off = h->log_off;
+	info->log_len = h->log_len;
 	info->bat_off = l->bat_off;
 	info->bat_len = l->bat_len;
 	info->meta_off = l->meta_off;

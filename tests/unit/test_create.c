@@ -89,6 +89,10 @@ static void defaults_make_a_dynamic_vhdx(void)
 	T_EQ_U64(info.sector_len, 512);
 	T_EQ_U64(info.physical_sector_len, 4096);
 	T_EQ_U64(info.file_len, 4 * MIB);
+	T_EQ_U64(info.header_seq, 2);
+	T_EQ_U64(info.log_off, MIB);
+	T_EQ_U64(info.log_len, MIB);
+	T_TRUE(memcmp(info.file_write_guid, info.data_write_guid, 16) != 0);
 }
 
 static void the_largest_disk_takes_almost_nothing(void)
