@@ -73,7 +73,8 @@ include tests/module.mk
 include man/module.mk
 
 .PHONY: all tests check check-long check-headers check-layers check-style \
-	deps unit bench fuzz fuzz-replay quickstart install uninstall clean FORCE
+	deps unit bench fuzz fuzz-replay quickstart install install-files uninstall \
+	clean FORCE
 
 all: $(libvhdx_LIBS) $(PROGRAMS) $(MAN_PAGES)
 tests: all $(TESTS)
@@ -137,14 +138,23 @@ quickstart:
 put = $(if $(strip $(3)),$(Q)install -d '$(DESTDIR)$(2)' && \
 	install -m $(1) $(3) '$(DESTDIR)$(2)')
 
+pc_EDIT := -e 's|@prefix@|$(PREFIX)|; s|@version@|$(VERSION)|' \
+	-e 's|@libdir@|$(LIBDIR)|; s|@includedir@|$(INCLUDEDIR)|'
+
 install: all
+	+$(Q)$(MAKE) --no-print-directory install-files
+
+# What is built already, nothing else.
+install-files:
 	$(call put,755,$(BINDIR),$(PROGRAMS))
 	$(call put,644,$(INCLUDEDIR),$(libvhdx_PUBLIC))
 	$(call put,644,$(LIBDIR),$(B)/libvhdx.a)
 	$(call put,755,$(LIBDIR),$(B)/$(libvhdx_REAL))
 	$(Q)ln -sf $(libvhdx_REAL) '$(DESTDIR)$(LIBDIR)/$(libvhdx_SONAME)'
 	$(Q)ln -sf $(libvhdx_SONAME) '$(DESTDIR)$(LIBDIR)/libvhdx.so'
-	$(call put,644,$(LIBDIR)/pkgconfig,$(B)/libvhdx.pc)
+	$(Q)install -d '$(DESTDIR)$(LIBDIR)/pkgconfig'
+	$(Q)sed $(pc_EDIT) libvhdx/libvhdx.pc.in \
+		> '$(DESTDIR)$(LIBDIR)/pkgconfig/libvhdx.pc'
 	$(call put,644,$(MANDIR)/man1,$(filter %.1,$(MAN_PAGES)))
 	$(call put,644,$(MANDIR)/man3,$(filter %.3,$(MAN_PAGES)))
 	$(call put,644,$(MANDIR)/man5,$(filter %.5,$(MAN_PAGES)))

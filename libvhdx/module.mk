@@ -12,7 +12,7 @@ VERSION := $(shell sed -n 's/.*VHDKIT_VERSION "\(.*\)"/\1/p' libvhdx/version.h)
 libvhdx_ABI := 0
 libvhdx_SONAME := libvhdx.so.$(libvhdx_ABI)
 libvhdx_REAL := libvhdx.so.$(VERSION)
-libvhdx_LIBS := $(B)/libvhdx.a $(B)/libvhdx.pc
+libvhdx_LIBS := $(B)/libvhdx.a
 
 # libFuzzer's coverage counters are for programs only.
 ifneq ($(VARIANT),fuzz)
@@ -34,10 +34,3 @@ $(B)/$(libvhdx_REAL): $(libvhdx_OBJS) libvhdx/libvhdx.map
 	$(Q)$(CC) $(ALL_CFLAGS) -shared -o $@ $(libvhdx_OBJS) \
 		-Wl,-soname,$(libvhdx_SONAME) \
 		-Wl,--version-script,libvhdx/libvhdx.map $(ALL_LDFLAGS)
-
-# Always made again: the folders may differ from the last time.
-$(B)/libvhdx.pc: libvhdx/libvhdx.pc.in FORCE
-	@mkdir -p $(@D)
-	@sed -e 's|@prefix@|$(PREFIX)|; s|@version@|$(VERSION)|' \
-		-e 's|@libdir@|$(LIBDIR)|; s|@includedir@|$(INCLUDEDIR)|' \
-		$< > $@

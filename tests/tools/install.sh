@@ -5,7 +5,7 @@ set -eu
 command -v pkg-config >/dev/null || { echo "pkg-config is missing"; exit 77; }
 CC=${CC:-cc}
 
-${MAKE:-make} -C "$SRC" --no-print-directory install \
+${MAKE:-make} -C "$SRC" --no-print-directory install-files \
 	B="$BUILD" DESTDIR="$PWD/dest" PREFIX=/opt/v >/dev/null
 root=$PWD/dest/opt/v
 export PKG_CONFIG_PATH=$root/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$PWD/dest
@@ -46,7 +46,8 @@ nm -D --defined-only "$root/lib/libvhdx.so" | awk '$2 == "T" { print $3 }' |
 	sed 's/@.*//' | sort > exported
 nm -g --defined-only "$root/lib/libvhdx.a" | awk 'NF == 3 { print $3 }' |
 	sort > archived
-sed 's|/\*.*||' "$root"/include/vhdx.h "$root"/include/vhdx_blk.h |
+cat "$root"/include/vhdx.h "$root"/include/vhdx_blk.h |
+	sed '/^ \*/d; /^typedef/d; s|/\*.*||' |
 	grep -o '\bvhdx_[a-z_0-9]*(' | tr -d '(' | sort -u > declared
 diff declared exported
 diff declared archived
