@@ -135,7 +135,7 @@ static void every_code_and_object_has_a_name(void)
 		T_TRUE(strcmp(vhdx_code_name(c), "?") != 0);
 	for (unsigned o = VHDX_OBJ_NONE; o <= VHDX_OBJ_DEVICE; o++)
 		T_TRUE(strcmp(vhdx_obj_name((enum vhdx_obj)o), "?") != 0);
-	T_TRUE(strcmp(vhdx_code_name(VHDX_E_NEEDS_REPLAY), "NEEDS_REPLAY") == 0);
+	T_TRUE(strcmp(vhdx_code_name(VHDX_E_BUSY), "BUSY") == 0);
 	T_TRUE(strcmp(vhdx_obj_name(VHDX_OBJ_BAT), "BAT") == 0);
 	T_TRUE(strcmp(vhdx_format_name(VHDX_FORMAT_VHD), "vhd") == 0);
 	T_TRUE(strcmp(vhdx_type_name(VHDX_TYPE_FIXED), "fixed") == 0);
