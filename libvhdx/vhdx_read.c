@@ -116,15 +116,36 @@ static uint64_t same_blocks(struct image_map *m, uint64_t entry,
 	return cnt;
 }
 
+/* Where the BAT is a hole of the file, all its entries are NOT_PRESENT: the
+ * blocks from cnt on that this is true of. A writer's newest entries may not
+ * be in the file yet, so only read-only images can tell. */
+static uint64_t skip_hole(struct image_map *m, uint64_t cnt, uint64_t wanted)
+{
+	struct vhdx_image *vi = vi_of(m->img);
+	uint64_t blk = vmap_blk(m) + cnt, index, off, len;
+	uint64_t pos = bat_entry_pos(&vi->layout, blk);
+
+	if (m->img->writable || cnt == wanted || !is_aligned(pos, MPAGE_LEN) ||
+	    file_next_data(vi->img.file, pos, &off, &len, NULL))
+		return cnt;
+	if (!len)
+		return wanted;
+	index = (off - vi->layout.bat_off) / 8;
+	blk = index - index / (vi->layout.geom.chunk_ratio + 1);
+	return u64_min(wanted, u64_max(cnt, blk - vmap_blk(m)));
+}
+
 static bool read_entry(struct image_map *m)
 {
 	struct vhdx_image *vi = vi_of(m->img);
 	uint64_t in_block = m->voff % m->img->block_len;
-	uint64_t entry, cnt;
+	uint64_t entry, cnt, wanted;
 
 	if (vmap_entry(m, &entry)) {
-		cnt = same_blocks(m, entry,
-				  div_up(in_block + m->len, m->img->block_len));
+		wanted = div_up(in_block + m->len, m->img->block_len);
+		cnt = same_blocks(m, entry, wanted);
+		if (entry == 0)
+			cnt = skip_hole(m, cnt, wanted);
 		m->len = u64_min(m->len, cnt * m->img->block_len - in_block);
 		m->kind = kind_of(entry);
 		m->file = vi->img.file;

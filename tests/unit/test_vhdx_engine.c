@@ -297,6 +297,22 @@ static void the_map_tells_data_zero_and_unmapped_apart(void)
 	end();
 }
 
+static void empty_parts_of_a_huge_disk_are_one_extent(void)
+{
+	struct vhdx_extent x;
+
+	begin(TIB, MIB);
+	put(0, 1);
+	put(600 * GIB, 1);
+	reopen(0);
+	T_OK(vhdx_blk_map(blk, MIB, TIB - MIB, &x, &t_err));
+	T_TRUE(x.kind == VHDX_EXTENT_UNMAPPED && x.len == 600 * GIB - MIB);
+	T_OK(vhdx_blk_map(blk, 600 * GIB, 424 * GIB, &x, &t_err));
+	T_TRUE(x.kind == VHDX_EXTENT_DATA && x.len == MIB);
+	close_disk();
+	end();
+}
+
 /* ---- concurrency ----------------------------------------------------------------- */
 
 struct burst {
@@ -495,6 +511,7 @@ static const struct t_test tests[] = {
 	T_TEST(freed_space_is_used_again_and_never_shows_through),
 	T_TEST(a_fixed_disk_keeps_every_block),
 	T_TEST(the_map_tells_data_zero_and_unmapped_apart),
+	T_TEST(empty_parts_of_a_huge_disk_are_one_extent),
 	T_TEST(writes_in_flight_to_one_new_block_share_it),
 	T_TEST(more_new_blocks_in_flight_than_the_pool_holds_all_succeed),
 	T_TEST(more_dirty_bat_pages_than_the_cache_holds_all_succeed),
