@@ -191,22 +191,23 @@ static void power_failure_anywhere_recovers_the_same(void)
 	T_OK(crash_disk_open(d, r.loop, &f, &t_err));
 	T_OK(recover_log(f, &r.hdr, NULL, &t_err));
 	file_close(f);
+	memimg_free(&r.img);
 	memimg_clone(&r.img, crash_disk_content(d));
 	without_headers(&whole, &r);
 	for (uint64_t k = 0, last = UINT64_MAX; k != last;
 	     last = k, k = crash_next(w, k)) {
 		crash_iter_init(&it, d, k, 64, k);
 		while (crash_iter_next(&it, &state)) {
-			memimg_clone(&r.img, &state);
+			memimg_free(&r.img);
+			r.img = state;
 			r.file->size = r.img.size;
 			T_OK(header_load(r.file, &r.hdr, &t_err));
 			T_OK(recover_log(r.file, &r.hdr, NULL, &t_err));
 			without_headers(&again, &r);
 			T_TRUE(memimg_eq(&again, &whole, &off));
+			memimg_free(&again);
 		}
 	}
-	memimg_free(&state);
-	memimg_free(&again);
 	memimg_free(&whole);
 	crash_world_free(w);
 	rig_down(&r);

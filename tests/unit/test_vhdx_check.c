@@ -369,7 +369,8 @@ static void power_failure_during_repair_makes_nothing_worse(void)
 	     last = k, k = crash_next(w, k)) {
 		crash_iter_init(&it, d, k, 64, k);
 		while (crash_iter_next(&it, &state)) {
-			memimg_clone(&r.img, &state);
+			memimg_free(&r.img);
+			r.img = state;
 			r.file->size = r.img.size;
 			T_OK(run(&r, REPAIR));
 			T_EQ_U64(r.result.errors + r.result.warnings, 0);
@@ -378,7 +379,6 @@ static void power_failure_during_repair_makes_nothing_worse(void)
 			CU_ASSERT_STRING_EQUAL_FATAL(r.text, "");
 		}
 	}
-	memimg_free(&state);
 	crash_world_free(w);
 	rig_down(&r);
 }
