@@ -16,8 +16,11 @@ try() # FILE FORMAT TYPE SIZE BLOCK SECTOR PHYSICAL OPTIONS...
 	equal "$file sector" "$(json sector_size info)" "$sector"
 	equal "$file physical" "$(json physical_sector_size info)" "$physical"
 	status 0 vhdtool check "$file"
+	[ "$format" = vhd ] || [ "$(json header_sequence info)" -ge 1 ] ||
+		fail "$file: no header sequence"
 	vhdtool info "$file" >info
 	says info "$size"
+	says_not info "00000000-0000-0000-0000-000000000000"
 }
 
 M=1048576
