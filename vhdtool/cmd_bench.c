@@ -172,12 +172,12 @@ static const struct {
 
 static void print_text(const struct bench *b, double seconds)
 {
-	char rate[OUT_SIZE_LEN];
+	char rate[OUT_SIZE_LEN], flushes[OUT_SIZE_LEN];
 	uint64_t bytes = b->done * b->args->bs_len;
 	printf("Run completed in %.3f seconds.\n", seconds);
-	printf("%.0f IOPS, %s/s, %ju flushes\n", (double)b->done / seconds,
+	printf("%.0f IOPS, %s/s, %s\n", (double)b->done / seconds,
 	       out_human((uint64_t)((double)bytes / seconds), rate),
-	       (uintmax_t)b->flushes);
+	       out_count(b->flushes, "flush", "flushes", flushes));
 	printf("latency in us: min %.1f, mean %.1f", (double)b->hist.min / 1e3,
 	       (double)b->hist.sum / (double)b->hist.cnt / 1e3);
 	for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++)

@@ -82,24 +82,19 @@ static void on_finding(void *arg, const struct vhdx_finding *f)
 		print_finding(f);
 }
 
-static void print_cnt(const char *sep, uint64_t cnt, const char *what)
-{
-	printf("%s%ju %s%s", sep, (uintmax_t)cnt, what, cnt == 1 ? "" : "s");
-}
-
 static void print_summary(const char *path, const struct check_args *a,
 			  const struct tally *t,
 			  const struct vhdx_check_result *r)
 {
-	char leaked[OUT_SIZE_LEN];
+	char buf[OUT_SIZE_LEN];
 	printf("%s: %s, ", path, vhdx_format_name(r->format));
-	print_cnt("", r->blocks_allocated, "block");
-	printf(" allocated");
+	printf("%s allocated", out_count(r->blocks_allocated, "block",
+					 "blocks", buf));
 	if (r->leaked_len)
 		printf(", %s not used by anything",
-		       out_size(r->leaked_len, leaked));
-	print_cnt("; ", t->errors, "error");
-	print_cnt(", ", t->warnings, "warning");
+		       out_size(r->leaked_len, buf));
+	printf("; %s", out_count(t->errors, "error", "errors", buf));
+	printf(", %s", out_count(t->warnings, "warning", "warnings", buf));
 	if (t->repaired)
 		printf("; %ju repaired", (uintmax_t)t->repaired);
 	printf("%s\n", t->errors ? "" : ": the image is sound");

@@ -32,11 +32,14 @@ static void on_entry(void *arg, const struct vhdx_log_entry *x)
 	struct log_walk *w = arg;
 	if (x->replays)
 		raise_end(w, x->last_len);
+	char descs[OUT_SIZE_LEN];
 	if (w->print)
-		printf("entry %ju: at %ju in the log, %ju bytes, %u "
-		       "descriptors, tail %ju, file length %ju flushed, %ju "
-		       "needed%s\n", (uintmax_t)x->seq, (uintmax_t)x->off,
-		       (uintmax_t)x->len, x->desc_cnt, (uintmax_t)x->tail_off,
+		printf("entry %ju: at %ju in the log, %ju bytes, %s, tail "
+		       "%ju, file length %ju flushed, %ju needed%s\n",
+		       (uintmax_t)x->seq, (uintmax_t)x->off,
+		       (uintmax_t)x->len,
+		       out_count(x->desc_cnt, "descriptor", "descriptors",
+				 descs), (uintmax_t)x->tail_off,
 		       (uintmax_t)x->flushed_len, (uintmax_t)x->last_len,
 		       x->replays ? "" : "; already in place");
 	if (!w->entries)
@@ -86,6 +89,11 @@ static int walk_log(const char *path, struct log_walk *w,
 
 /* ---- show ---------------------------------------------------------------- */
 
+static const char *entries(uint64_t cnt, char buf[OUT_SIZE_LEN])
+{
+	return out_count(cnt, "entry", "entries", buf);
+}
+
 static const char *state_name(const struct vhdx_log_state *s)
 {
 	return !s->dirty ? "clean" : s->valid ? "dirty" : "unusable";
@@ -94,13 +102,14 @@ static const char *state_name(const struct vhdx_log_state *s)
 static void print_state(const char *path, const struct vhdx_log_state *s)
 {
 	const char *word = msg_shell_word(path);
+	char cnt[OUT_SIZE_LEN];
 	if (!s->dirty)
 		printf("%s: the log is clean: there is nothing to replay\n",
 		       path);
 	else if (s->valid)
-		printf("%s: the log is DIRTY: %ju entries to replay; to do "
-		       "so: vhdtool log replay %s\n", path,
-		       (uintmax_t)s->entry_cnt, word);
+		printf("%s: the log is DIRTY: %s to replay; to do so: "
+		       "vhdtool log replay %s\n", path,
+		       entries(s->entry_cnt, cnt), word);
 	else
 		printf("%s: the log is marked dirty, but holds no valid "
 		       "sequence of entries; see: vhdtool check %s\n", path,
@@ -108,7 +117,7 @@ static void print_state(const char *path, const struct vhdx_log_state *s)
 }
 
 static json_t *state_json(const char *path, const struct vhdx_log_state *s,
-			  json_t *entries)
+			  json_t *list)
 {
 	char id[OUT_GUID_LEN];
 	json_t *j = json_object();
@@ -120,7 +129,7 @@ static json_t *state_json(const char *path, const struct vhdx_log_state *s,
 	json_object_set_new(j, "log_offset", out_u64(s->log_off));
 	json_object_set_new(j, "log_length", out_u64(s->log_len));
 	json_object_set_new(j, "entries_to_replay", out_u64(s->entry_cnt));
-	json_object_set_new(j, "entries", entries);
+	json_object_set_new(j, "entries", list);
 	return j;
 }
 
@@ -202,10 +211,11 @@ static int plan_replay(const char *path, bool dry_run, bool *needed)
 		printf("the log is clean: nothing would be done\n");
 		return STATUS_OK;
 	}
-	char wr[OUT_SIZE_LEN], grow[OUT_SIZE_LEN], need[OUT_SIZE_LEN];
-	printf("would replay %ju entries: write %s, zero %ju bytes, lengthen "
-	       "the file by %s\nneeds at most %s on the host\n",
-	       (uintmax_t)state.entry_cnt, out_size(w.write_len, wr),
+	char cnt[OUT_SIZE_LEN], wr[OUT_SIZE_LEN], grow[OUT_SIZE_LEN];
+	char need[OUT_SIZE_LEN];
+	printf("would replay %s: write %s, zero %ju bytes, lengthen the file "
+	       "by %s\nneeds at most %s on the host\n",
+	       entries(state.entry_cnt, cnt), out_size(w.write_len, wr),
 	       (uintmax_t)w.zero_len, out_size(growth(path, &w), grow),
 	       out_size(need_len, need));
 	return STATUS_OK;
@@ -223,13 +233,14 @@ static int exec_replay(const struct cmd *c, int argc, char **argv)
 	status = plan_replay(pos[0], a.dry_run, &needed);
 	if (status || a.dry_run)
 		return status;
-	uint64_t entries = 0;
+	uint64_t entry_cnt = 0;
 	struct vhdx_err err;
-	if (needed && vhdx_log_replay(pos[0], &entries, &err))
+	if (needed && vhdx_log_replay(pos[0], &entry_cnt, &err))
 		return msg_err(pos[0], &err);
+	char buf[OUT_SIZE_LEN];
 	if (needed)
-		printf("replayed %ju entries; the log is clean\n",
-		       (uintmax_t)entries);
+		printf("replayed %s; the log is clean\n",
+		       entries(entry_cnt, buf));
 	else
 		printf("the log was clean: nothing was done\n");
 	return STATUS_OK;
@@ -271,18 +282,19 @@ static int exec_discard(const struct cmd *c, int argc, char **argv)
 		printf("the log is clean: nothing to discard\n");
 		return STATUS_OK;
 	}
+	char buf[OUT_SIZE_LEN];
 	if (state.valid && !a.force)
 		return msg_fail(STATUS_FAILED, pos[0],
 				"the log can be replayed: vhdtool log replay "
-				"%s; to lose its %ju entries all the same, add "
-				"--force", msg_shell_word(pos[0]),
-				(uintmax_t)state.entry_cnt);
+				"%s; to lose %s all the same, add --force",
+				msg_shell_word(pos[0]),
+				entries(state.entry_cnt, buf));
 	if (!a.dry_run && vhdx_log_discard(pos[0], &err))
 		return msg_err(pos[0], &err);
-	printf("%s the log with %ju entries; the file may now be inconsistent: "
-	       "vhdtool check %s\n",
-	       a.dry_run ? "would discard" : "discarded",
-	       (uintmax_t)state.entry_cnt, msg_shell_word(pos[0]));
+	printf("%s the log with %s; the file may %s be inconsistent: vhdtool "
+	       "check %s\n", a.dry_run ? "would discard" : "discarded",
+	       entries(state.entry_cnt, buf), a.dry_run ? "then" : "now",
+	       msg_shell_word(pos[0]));
 	return STATUS_OK;
 }
 

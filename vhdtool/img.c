@@ -160,7 +160,8 @@ bool img_same_file(const char *a, const char *b)
 	       sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
-/* Bytes of [off, off+len) that are holes in the file; 0 if it cannot be told. */
+/* Bytes of [off, off+len) that are holes in the file; 0 if it cannot be
+ * told. */
 static uint64_t hole_len(int fd, uint64_t off, uint64_t len)
 {
 	uint64_t end = off + len, holes = 0;

@@ -41,6 +41,14 @@ const char *out_size(uint64_t len, char buf[OUT_SIZE_LEN])
 	return buf;
 }
 
+const char *out_count(uint64_t cnt, const char *one, const char *many,
+		      char buf[OUT_SIZE_LEN])
+{
+	snprintf(buf, OUT_SIZE_LEN, "%ju %s", (uintmax_t)cnt,
+		 cnt == 1 ? one : many);
+	return buf;
+}
+
 const char *out_guid(const uint8_t id[16], enum vhdx_format format,
 		     char buf[OUT_GUID_LEN])
 {

@@ -19,6 +19,10 @@ const char *out_human(uint64_t len, char buf[OUT_SIZE_LEN]);
 /* "1610612736 (1.5 GiB)"; below 1 KiB just the bytes. */
 const char *out_size(uint64_t len, char buf[OUT_SIZE_LEN]);
 
+/* "1 entry", "2 entries"; irregular ones give both forms. */
+const char *out_count(uint64_t cnt, const char *one, const char *many,
+		      char buf[OUT_SIZE_LEN]);
+
 /* Lower case, no braces. VHDX keeps its ids mixed-endian, VHD big-endian. */
 const char *out_guid(const uint8_t id[16], enum vhdx_format format,
 		     char buf[OUT_GUID_LEN]);

@@ -11,7 +11,7 @@ for options in "--block-size 1M" "--block-size 32M"; do
 	strace -f -c -e trace=fsync,fdatasync,sync_file_range,msync -o trace \
 		"$VHDTOOL" bench --op write --count 1000 --bs 64K --step 1M \
 		--flush-interval 1000 a.vhdx >out
-	says out "1 flushes"
+	says out "1 flush"
 	calls=$(awk '$NF ~ /sync/ { n += $4 } END { print n + 0 }' trace)
 	[ "$calls" -ge 2 ] || fail "only $calls syncs: nothing is durable"
 	[ "$calls" -le 30 ] || fail "$calls syncs with $options"
