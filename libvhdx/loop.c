@@ -4,9 +4,9 @@
  * only, and `posted`, the mailbox of all other threads. One eventfd tells a
  * sleeper, or the caller's own poll loop, that either has something.
  *
- * P1  A queue is never non-empty with the eventfd unreadable, except while
- *     the task's submitter stands between queueing it and writing the eventfd.
- *     So nobody sleeps on work.
+ * P1  Outside a turn no queue is non-empty with the eventfd unreadable, except
+ *     while a submitter stands between queueing and writing the eventfd. So
+ *     nobody sleeps on work.
  * P2  The eventfd is emptied only by a turn that found nothing to run. A loop
  *     that is kept busy makes no system call at all; the price is that the fd
  *     stays readable for one turn too long.
@@ -108,11 +108,7 @@ static void wait_for_work(struct loop *l, int timeout_ms)
 	(void)eventfd_read(l->event_fd, &ignored);
 	atomic_exchange(&l->signalled, false);
 	take_posted(l);
-	if (!list_empty(&l->ready)) {
-		wake(l); /* P1 */
-		return;
-	}
-	if (timeout_ms == 0)
+	if (!list_empty(&l->ready) || timeout_ms == 0)
 		return;
 	/* A signal ends the wait: the caller may have been asked to stop. */
 	if (poll(&p, 1, timeout_ms) > 0)

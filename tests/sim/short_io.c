@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* These two definitions take precedence over the C library's. */
+/* These definitions take precedence over the C library's. */
 #include "short_io.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -12,7 +13,7 @@
 static_assert(sizeof(long) == 8, "offsets are passed in one register");
 
 static atomic_size_t limit;
-static atomic_bool interrupts;
+static atomic_bool interrupts, no_fallocate;
 static atomic_uint calls;
 
 void short_io_set(size_t max_len, bool interrupt)
@@ -49,4 +50,18 @@ ssize_t preadv(int fd, const struct iovec *v, int cnt, off_t off)
 ssize_t pwritev(int fd, const struct iovec *v, int cnt, off_t off)
 {
 	return transfer(SYS_pwritev, fd, v, cnt, off);
+}
+
+void short_io_no_fallocate(bool on)
+{
+	atomic_store(&no_fallocate, on);
+}
+
+int fallocate(int fd, int mode, off_t off, off_t len)
+{
+	if (atomic_load(&no_fallocate)) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	return (int)syscall(SYS_fallocate, fd, mode, off, len);
 }

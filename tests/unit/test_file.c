@@ -5,6 +5,7 @@
 #include "file_crash.h"
 #include "file_fault.h"
 #include "file_mem.h"
+#include "short_io.h"
 #include "t.h"
 
 struct fixture {
@@ -326,6 +327,23 @@ static void sizes_of_64_tib_work(struct fixture *x)
 	T_TRUE(file_host_len(x->file) < MIB);
 }
 
+static void run_without_fallocate(void (*test)(struct fixture *))
+{
+	short_io_no_fallocate(true);
+	run(open_posix, test);
+	short_io_no_fallocate(false);
+}
+
+static void zero_without_fallocate_clears_exactly_its_range(void)
+{
+	run_without_fallocate(zero_and_punch_clear_exactly_their_range);
+}
+
+static void zero_without_fallocate_keeps_the_size(void)
+{
+	run_without_fallocate(zero_and_punch_keep_the_size);
+}
+
 /* ---- file.c itself ----------------------------------------------------- */
 
 static void window_covers_the_transfer_piece_by_piece(void)
@@ -384,6 +402,8 @@ static const struct t_test tests[] = {
 	CONTRACT(CRASH_TEST)
 	CONTRACT(DELAYED_TEST)
 	CONTRACT(FAULT_TEST)
+	T_TEST(zero_without_fallocate_clears_exactly_its_range),
+	T_TEST(zero_without_fallocate_keeps_the_size),
 	T_TEST(window_covers_the_transfer_piece_by_piece),
 	T_END,
 };

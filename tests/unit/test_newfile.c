@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <dirent.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mem.h"
 #include "newfile.h"
 #include "t.h"
 
@@ -249,6 +251,42 @@ static void new_file_is_locked_from_commit_back_to_begin(void)
 	loop_free(fx.loop);
 }
 
+static int open_fd_cnt(void)
+{
+	int cnt = 0;
+
+	for (int fd = 0; fd < 64; fd++)
+		cnt += fcntl(fd, F_GETFD) >= 0;
+	return cnt;
+}
+
+static void running_out_of_memory_leaves_nothing(void)
+{
+	uint64_t n = 1, live;
+	int fds, rc;
+
+	setup();
+	make_existing("old");
+	live = mem_live_cnt();
+	fds = open_fd_cnt();
+	for (;; n++) {
+		(void)mem_fail_nth(n);
+		rc = begin(true);
+		(void)mem_fail_nth(0);
+		if (rc == 0)
+			break;
+		T_EQ_U64(rc, VHDX_E_NOMEM);
+		T_EQ_U64(mem_live_cnt(), live);
+		T_EQ_U64(open_fd_cnt(), fds);
+	}
+	T_TRUE(n > 3);
+	fill_and_close("new");
+	T_OK(newfile_commit(fx.n, &t_err));
+	T_TRUE(content_is("new"));
+	T_EQ_U64(open_fd_cnt(), fds);
+	loop_free(fx.loop);
+}
+
 /* The claims that matter, where the host has no unnamed files. */
 static void all_of_it_works_without_o_tmpfile(void)
 {
@@ -275,6 +313,7 @@ static const struct t_test tests[] = {
 	T_TEST(force_through_a_link_replaces_what_it_points_to),
 	T_TEST(what_is_not_a_file_is_not_replaced),
 	T_TEST(new_file_is_locked_from_commit_back_to_begin),
+	T_TEST(running_out_of_memory_leaves_nothing),
 	T_TEST(all_of_it_works_without_o_tmpfile),
 	T_END,
 };

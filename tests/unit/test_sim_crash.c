@@ -349,6 +349,21 @@ static void data_beyond_a_lost_growth_shows_when_another_growth_survives(void)
 	end();
 }
 
+static void data_beyond_a_lost_growth_does_not_come_back_later(void)
+{
+	struct crash_pick data_only = { CRASH_ATOMS, 1 };
+	struct memimg m;
+
+	begin();
+	put(0, "a");
+	crash_build(disk, crash_now(world), &data_only, &m);
+	T_EQ_U64(m.size, 0);
+	memimg_resize(&m, SECTOR);
+	T_TRUE(strcmp(show(&m), ".") == 0);
+	memimg_free(&m);
+	end();
+}
+
 static void lost_shrinking_brings_the_old_bytes_back(void)
 {
 	begin();
@@ -659,6 +674,7 @@ static const struct t_test tests[] = {
 	T_TEST(not_punching_is_reported_and_changes_nothing),
 	T_TEST(growth_and_data_of_a_write_are_lost_separately),
 	T_TEST(data_beyond_a_lost_growth_shows_when_another_growth_survives),
+	T_TEST(data_beyond_a_lost_growth_does_not_come_back_later),
 	T_TEST(lost_shrinking_brings_the_old_bytes_back),
 	T_TEST(write_within_the_file_has_no_size_to_lose),
 	T_TEST(next_instant_skips_what_changes_nothing),
