@@ -311,6 +311,20 @@ static void size_is_right_after_a_write_that_failed_half_way(void)
 	close_all(f);
 }
 
+static void zero_by_writing_does_not_grow_the_file(void)
+{
+	struct file *f = new_file(new_path("image"));
+	struct stat st;
+
+	short_io_no_fallocate(true);
+	T_OK(file_truncate(f, 10000, &t_err));
+	T_OK(file_zero(f, 8000, MIB, &t_err));
+	short_io_no_fallocate(false);
+	T_TRUE(stat(f->path, &st) == 0);
+	T_EQ_U64(st.st_size, 10000);
+	close_all(f);
+}
+
 static void next_data_reports_a_hole_at_the_end(void)
 {
 	struct file *f = new_file(new_path("image"));
@@ -365,6 +379,7 @@ static const struct t_test tests[] = {
 	T_TEST(failed_sync_is_never_followed_by_a_good_one),
 	T_TEST(short_and_interrupted_transfers_are_continued),
 	T_TEST(size_is_right_after_a_write_that_failed_half_way),
+	T_TEST(zero_by_writing_does_not_grow_the_file),
 	T_TEST(next_data_reports_a_hole_at_the_end),
 	T_TEST(size_the_host_cannot_have_is_no_space),
 	T_TEST(a_reservation_takes_the_space_or_is_refused),
