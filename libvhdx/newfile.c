@@ -102,8 +102,8 @@ static int check_replaceable(const struct newfile *n, const struct stat *st,
 
 	if (rc == 0 && !S_ISREG(st->st_mode))
 		return err_set(e, VHDX_E_INVAL,
-			       "%s: is a block device, a file cannot replace it",
-			       n->path);
+			       "%s: is a block device, no file can "
+			       "replace it", n->path);
 	return rc;
 }
 

@@ -75,7 +75,7 @@ void crash_event_text(const struct crash_world *w, uint64_t k,
 enum crash_pick_kind {
 	CRASH_NONE,  /* just what is guaranteed */
 	CRASH_ALL,   /* everything submitted */
-	CRASH_OPS,   /* bit i: pending change i is there, whole, with its size */
+	CRASH_OPS,   /* bit i: pending change i is there, whole, size too */
 	CRASH_ATOMS, /* bit i: atom i: one sector of a change, or its size */
 	CRASH_SEED,  /* at random */
 };
@@ -89,7 +89,7 @@ struct crash_pick {
 uint64_t crash_op_cnt(struct crash_disk *d, uint64_t k);
 uint64_t crash_atom_cnt(struct crash_disk *d, uint64_t k);
 
-/* The content of d for this choice; *out is overwritten, the caller frees it. */
+/* The content of d for this choice. The caller frees *out. */
 void crash_build(struct crash_disk *d, uint64_t k,
 		 const struct crash_pick *pick, struct memimg *out);
 

@@ -109,7 +109,8 @@ static bool exactly(uint64_t k, const char *const *want)
 	}
 	return ok;
 }
-#define EXACTLY(k, ...) T_TRUE(exactly(k, (const char *[]){ __VA_ARGS__, NULL }))
+#define EXACTLY(k, ...) \
+	T_TRUE(exactly(k, (const char *[]){ __VA_ARGS__, NULL }))
 
 struct async {
 	struct file_io io;
