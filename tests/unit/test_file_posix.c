@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -61,6 +62,8 @@ static pid_t spawn_holder(const char *path, unsigned flags)
 		struct loop *l;
 		struct file *f;
 
+		/* A test that fails does not get to end_holder(). */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (loop_new(&l, NULL) ||
 		    opener_default.open(&opener_default, l, path, flags, &f,
 					NULL))
