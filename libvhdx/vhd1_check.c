@@ -3,11 +3,11 @@
  * Examining a VHD: both footers, the dynamic header, every BAT entry, every
  * sector bitmap, and whatever space nothing refers to.
  *
- * What is mended: a bad footer copy from the good one, and empty space at the
- * end of the file. What is not: a BAT entry or a header, of which there is
- * only one copy; footers that disagree on what matters; space at the end that
- * holds data - no entry refers to it, but the BAT has no checksum, and a lost
- * entry looks just the same.
+ * What is mended: a bad footer copy, from the good one; the end of the file
+ * behind the last block, which is given back. Opening for writing does the
+ * same. What is not: a BAT entry or a header, of which there is only one copy;
+ * footers that disagree on what matters; and nothing at the end of the file
+ * while an entry of the BAT is damaged, for what it lost may be there.
  *
  * Memory: the BAT (see vhd1_load.h) and a fixed buffer.
  */
@@ -19,8 +19,6 @@
 
 #define SPEC "VHD"
 #define BUF_LEN ((size_t)(256 * KIB))
-/* Writers align blocks to 4 KiB; less than this between two is no leak. */
-#define SLACK_LEN (8 * KIB)
 #define FEATURE_RESERVED 2u
 
 struct vhd1_check {
@@ -30,7 +28,6 @@ struct vhd1_check {
 	struct vhd1_header h;
 	struct vhd1_bat bat;
 	uint64_t size_len;
-	uint32_t need; /* blocks that the size takes */
 	struct check_many bad, gaps, hidden;
 	uint8_t *buf, *bits;
 };
@@ -109,65 +106,67 @@ static void check_fixed(struct vhd1_check *k)
 			   (uintmax_t)(end->off - k->size_len));
 }
 
-/* ---- both footers of a dynamic disk ------------------------------------- */
+/* ---- footers and the end of the file ------------------------------------- */
 
-static int put_footer(struct vhd1_check *k, uint64_t off, struct vhdx_err *e)
-{
-	int rc = file_write(k->f, off, k->ft.use->raw, VHD1_FOOTER_LEN, e);
-
-	if (rc == 0)
-		rc = file_sync(k->f, e);
-	return rc ? err_wrap(e, rc, "restoring the footer") : 0;
-}
-
-/* The copy goes where nothing else can be, so the BAT must be in order. */
-static int check_missing(struct vhd1_check *k, struct vhdx_err *e)
+static void check_missing(struct vhd1_check *k, enum check_fix fix)
 {
 	const struct vhd1_copy *bad = k->ft.end.valid ? &k->ft.head
 						      : &k->ft.end;
-	enum check_fix fix = k->bat.bad_cnt ? CHECK_NO_FIX
-					    : check_fix_state(k->c);
-	uint64_t off = 0;
 
-	if (!k->ft.end.valid)
-		off = vhd1_mend_off(k->f, k->bat.data_end);
-	if (fix == CHECK_FIXED) {
-		int rc = put_footer(k, off, e);
-
-		if (rc)
-			return rc;
-	}
 	check_say_err(k->c, VHDX_SEV_ERROR, fix, &bad->why);
-	return 0;
 }
 
-static int check_footers(struct vhd1_check *k, struct vhdx_err *e)
+static void check_differing(struct vhd1_check *k, bool grave,
+			    enum check_fix fix)
 {
-	enum check_fix fix = check_fix_state(k->c);
-	bool grave;
-
-	if (!k->ft.end.valid || !k->ft.head.valid)
-		return check_missing(k, e);
-	if (!vhd1_footers_differ(&k->ft, &grave))
-		return 0;
-	if (grave) {
+	if (grave)
 		check_error(k->c, VHDX_OBJ_FOOTER, k->ft.end.off, SPEC,
 			    "the footer at file offset %ju and its copy at 0 "
 			    "disagree on the size, the type or the place of "
 			    "the header; which of them is right cannot be "
 			    "told", (uintmax_t)k->ft.end.off);
-		return 0;
-	}
-	if (fix == CHECK_FIXED) {
-		int rc = put_footer(k, 0, e);
+	else
+		check_say(k->c, VHDX_SEV_WARNING, fix, VHDX_OBJ_FOOTER, 0,
+			  SPEC, "the footer copy at file offset 0 differs "
+			  "from the footer at %ju, though not in anything "
+			  "that matters", (uintmax_t)k->ft.end.off);
+}
 
-		if (rc)
-			return rc;
-	}
-	check_say(k->c, VHDX_SEV_WARNING, fix, VHDX_OBJ_FOOTER, 0, SPEC,
-		  "the footer copy at file offset 0 differs from the footer "
-		  "at %ju, though not in anything that matters",
-		  (uintmax_t)k->ft.end.off);
+static void check_tail(struct vhd1_check *k, uint64_t tail, enum check_fix fix)
+{
+	check_say(k->c, VHDX_SEV_WARNING, fix, VHDX_OBJ_PAYLOAD,
+		  k->bat.whole_end, SPEC, "%ju bytes behind the last block, "
+		  "from file offset %ju on, belong to nothing: the file was "
+		  "not closed properly", (uintmax_t)tail,
+		  (uintmax_t)k->bat.whole_end);
+}
+
+/* Mending moves the end of the file, so the BAT must be in order: with an
+ * entry that cannot be right, where the blocks end is not known. */
+static int check_end(struct vhd1_check *k, struct vhdx_err *e)
+{
+	struct vhd1_footers *ft = &k->ft;
+	uint64_t tail = vhd1_tail_len(k->f, ft, &k->bat), off;
+	bool missing = !ft->end.valid || !ft->head.valid, grave;
+	bool differ = vhd1_footers_differ(ft, &grave);
+	enum check_fix fix = k->bat.bad_cnt || grave ? CHECK_NO_FIX
+						     : check_fix_state(k->c);
+	int rc = 0;
+
+	if (fix == CHECK_FIXED && differ)
+		ft->head.valid = false; /* the end is in force */
+	if (fix == CHECK_FIXED)
+		rc = vhd1_mend(k->f, ft, &k->bat, &off, e);
+	if (rc)
+		return rc;
+	if (missing)
+		check_missing(k, fix);
+	if (differ)
+		check_differing(k, grave, fix);
+	if (tail)
+		check_tail(k, tail, fix);
+	if (tail && fix != CHECK_FIXED)
+		k->c->result->leaked_len += tail;
 	return 0;
 }
 
@@ -178,21 +177,23 @@ static void tell_bad(void *arg, uint32_t blk, const char *text)
 	struct vhd1_check *k = arg;
 
 	if (check_in_full(&k->bad))
-		check_error(k->c, VHDX_OBJ_BAT, k->bat.off + (uint64_t)blk * 4,
-			    SPEC, "%s", text);
+		check_say(k->c, blk < k->bat.need ? VHDX_SEV_ERROR
+						  : VHDX_SEV_WARNING,
+			  CHECK_NO_FIX, VHDX_OBJ_BAT,
+			  k->bat.off + (uint64_t)blk * 4, SPEC, "%s", text);
 }
 
 static void tell_gap(void *arg, uint64_t off, uint64_t len)
 {
 	struct vhd1_check *k = arg;
-	/* Xen keeps a map of its own behind the BAT. */
-	bool xen = memcmp(k->ft.use->f.creator_app, "tap", 4) == 0;
 
-	if (len < SLACK_LEN)
+	if (len < VHD1_SLACK_LEN)
 		return;
+	/* A writer that crashed leaves such places, and Xen a map behind the
+	 * BAT: nothing is wrong. */
 	k->c->result->leaked_len += len;
-	if (!xen && check_in_full(&k->gaps))
-		check_warn(k->c, VHDX_OBJ_PAYLOAD, off, SPEC,
+	if (check_in_full(&k->gaps))
+		check_note(k->c, VHDX_OBJ_PAYLOAD, off, SPEC,
 			   "%ju bytes at file offset %ju belong to nothing",
 			   (uintmax_t)len, (uintmax_t)off);
 }
@@ -201,38 +202,26 @@ static void check_beyond(struct vhd1_check *k)
 {
 	uint64_t cnt = 0;
 
-	for (uint32_t i = k->need; i < k->bat.cnt; i++)
+	for (uint32_t i = k->bat.need; i < k->bat.cnt; i++)
 		cnt += k->bat.entry[i] != VHD1_ABSENT;
 	if (cnt)
 		check_note(k->c, VHDX_OBJ_BAT,
-			   k->bat.off + (uint64_t)k->need * 4, SPEC,
+			   k->bat.off + (uint64_t)k->bat.need * 4, SPEC,
 			   "%ju blocks are allocated beyond the size of the "
 			   "disk", (uintmax_t)cnt);
-}
-
-static int load_bat(struct vhd1_check *k, struct vhdx_err *e)
-{
-	uint64_t need = div_up(k->size_len, k->h.block_len);
-	uint32_t all = (uint32_t)u64_min(k->h.bat_cnt, VHD1_BAT_MAX);
-
-	/* A table that is too short for the size, or that we cannot hold, is
-	 * told of by loading as much as the size takes. */
-	return vhd1_bat_load(k->f, &k->ft, &k->h, k->size_len,
-			     need > all ? 0 : all, &k->bat, e);
 }
 
 static int audit_bat(struct vhd1_check *k, struct vhdx_err *e)
 {
 	int rc;
 
-	k->need = (uint32_t)div_up(k->size_len, k->h.block_len);
 	rc = vhd1_bat_audit(&k->bat, vhd1_limit(k->f, &k->ft), tell_bad,
 			    tell_gap, k, e);
 	if (rc)
 		return rc;
 	check_rest(k->c, &k->bad, VHDX_SEV_ERROR, CHECK_NO_FIX, VHDX_OBJ_BAT,
 		   SPEC, "damaged BAT entries");
-	check_rest(k->c, &k->gaps, VHDX_SEV_WARNING, CHECK_NO_FIX,
+	check_rest(k->c, &k->gaps, VHDX_SEV_NOTE, CHECK_NO_FIX,
 		   VHDX_OBJ_PAYLOAD, SPEC, "ranges that belong to nothing");
 	k->c->result->blocks_allocated = k->bat.used_cnt;
 	check_beyond(k);
@@ -291,15 +280,13 @@ static int check_bitmap(struct vhd1_check *k, uint32_t blk, struct vhdx_err *e)
 
 static int check_bitmaps(struct vhd1_check *k, struct vhdx_err *e)
 {
-	uint32_t cnt = (uint32_t)u64_min(k->need, k->bat.cnt);
-
 	/* With a parent, a clear bit is an ordinary state. */
 	if (k->ft.use->f.type != VHD1_DYNAMIC)
 		return 0;
 	k->bits = mem_alloc(k->bat.bitmap_len);
 	if (!k->bits)
 		return err_set(e, VHDX_E_NOMEM, "no memory for a bitmap");
-	for (uint32_t blk = 0; blk < cnt; blk++) {
+	for (uint32_t blk = 0; blk < k->bat.need; blk++) {
 		if (k->bat.entry[blk] == VHD1_ABSENT ||
 		    k->bat.flags[blk] & VHD1_BAD)
 			continue;
@@ -312,72 +299,6 @@ static int check_bitmaps(struct vhd1_check *k, struct vhdx_err *e)
 	return 0;
 }
 
-/* ---- space behind the last block ---------------------------------------- */
-
-static int range_is_zero(struct vhd1_check *k, uint64_t off, uint64_t end,
-			 bool *zero, struct vhdx_err *e)
-{
-	*zero = true;
-	while (*zero && off < end) {
-		uint64_t data, len;
-		int rc = file_next_data(k->f, off, &data, &len, e);
-
-		if (rc)
-			return rc;
-		if (len == 0 || data >= end)
-			break;
-		off = data;
-		len = u64_min(u64_min(len, end - off), BUF_LEN);
-		rc = file_read(k->f, off, k->buf, (size_t)len, e);
-		if (rc)
-			return rc;
-		*zero = is_zero(k->buf, (size_t)len);
-		off += len;
-	}
-	return 0;
-}
-
-/* The footer at the end stays valid until the file is cut, and the one behind
- * the last block is durable by then. */
-static int cut_tail(struct vhd1_check *k, struct vhdx_err *e)
-{
-	uint64_t off = align_up(k->bat.data_end, VHD1_SECTOR);
-	int rc = put_footer(k, off, e);
-
-	if (rc == 0)
-		rc = file_truncate(k->f, off + VHD1_FOOTER_LEN, e);
-	return rc ? rc : file_sync(k->f, e);
-}
-
-static int check_tail(struct vhd1_check *k, struct vhdx_err *e)
-{
-	uint64_t end = k->ft.end.valid ? k->ft.end.off : k->f->size;
-	uint64_t off = k->bat.data_end;
-	bool zero;
-	int rc;
-
-	if (end < off || end - off < SLACK_LEN)
-		return 0;
-	k->c->result->leaked_len += end - off;
-	rc = range_is_zero(k, off, end, &zero, e);
-	if (rc)
-		return rc;
-	enum check_fix fix = zero && k->c->result->errors == 0
-				     ? check_fix_state(k->c) : CHECK_NO_FIX;
-	if (fix == CHECK_FIXED) {
-		rc = cut_tail(k, e);
-		if (rc)
-			return err_wrap(e, rc, "giving back space");
-		k->c->result->leaked_len -= end - off;
-	}
-	check_say(k->c, VHDX_SEV_WARNING, fix, VHDX_OBJ_PAYLOAD, off, SPEC,
-		  "%ju bytes behind the last block, from file offset %ju on, "
-		  "belong to nothing%s", (uintmax_t)(end - off),
-		  (uintmax_t)off,
-		  zero ? "" : "; they hold data, so they are left alone");
-	return 0;
-}
-
 /* ---- all of it ---------------------------------------------------------- */
 
 static int check_map(struct vhd1_check *k, struct vhdx_err *e)
@@ -386,13 +307,7 @@ static int check_map(struct vhd1_check *k, struct vhdx_err *e)
 
 	if (rc == 0)
 		rc = check_bitmaps(k, e);
-	if (rc == 0)
-		rc = check_footers(k, e);
-	/* A repaired footer changes where the file ends: the next run sees
-	 * to the tail. */
-	if (rc == 0 && k->ft.end.valid && k->ft.head.valid)
-		rc = check_tail(k, e);
-	return rc;
+	return rc ? rc : check_end(k, e);
 }
 
 static int check_dynamic(struct vhd1_check *k, struct vhdx_err *e)
@@ -401,7 +316,8 @@ static int check_dynamic(struct vhd1_check *k, struct vhdx_err *e)
 	int rc = vhd1_header_load(k->f, &k->ft.use->f, &k->h, &why);
 
 	if (rc == 0)
-		rc = load_bat(k, &why);
+		rc = vhd1_bat_load(k->f, &k->ft, &k->h, k->size_len, &k->bat,
+				   &why);
 	if (rc)
 		return found(k, rc, &why, e);
 	if (k->ft.use->f.type == VHD1_DIFFERENCING)

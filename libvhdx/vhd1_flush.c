@@ -276,7 +276,7 @@ static void begin(struct vhd1 *v)
 	} else if (v->any_dirty && v->footer_stale) {
 		vhd1_place_hold(v);
 		submit(v, VHD1_ROUND_FOOTER, FILE_WRITE,
-		       vhd1_footer_off(v, v->end_off), v->footer,
+		       vhd1_footer_off(v->end_off), v->footer,
 		       VHD1_FOOTER_LEN);
 	} else {
 		sync1(v);

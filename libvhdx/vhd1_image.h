@@ -134,9 +134,6 @@ int vhd1_place_init(struct vhd1 *v, struct vhdx_err *e) must_check;
 bool vhd1_place(struct vhd1 *v, struct image_map *m);
 void vhd1_place_hold(struct vhd1 *v);
 void vhd1_place_release(struct vhd1 *v);
-/* Where a footer goes so that the file ends on 4 KiB and the next block's
- * bitmap will cover it. */
-uint64_t vhd1_footer_off(const struct vhd1 *v, uint64_t end_off);
 
 /* vhd1_bitmap.c: [async] m's payload is written; sets its bits in the block's
  * bitmap, in the file too, unless they are known to be set. */

@@ -9,9 +9,10 @@
  * V1  The footer copy at 0 is valid before the first byte is changed, and is
  *     not changed while the image is open. So the footer at the end may be
  *     overwritten by a new block (open mends the copy, vhd1_open.c).
- * V2  A block's place is behind everything that was in the file at open, and
- *     is given to one block only. So its payload reads as zeros until it is
- *     written, whatever a crash leaves behind.
+ * V2  A block's place is behind everything that was in the file at open (what
+ *     an earlier crash left behind the last block is cut off, durably, then),
+ *     and is given to one block only. So its payload reads as zeros until it
+ *     is written.
  * V3  A BAT sector that publishes blocks is written only after a sync that
  *     covers their bitmaps, their acknowledged payload, and the file's growth
  *     over them. Until then they exist in memory only, and vanish in a crash.
@@ -223,7 +224,7 @@ static int settle_end(struct vhd1 *v, struct vhdx_err *e)
 
 	if (!v->footer_stale && v->end_off == v->kept_end)
 		return 0;
-	uint64_t off = vhd1_footer_off(v, v->kept_end);
+	uint64_t off = vhd1_footer_off(v->kept_end);
 	if (f->size > off + VHD1_FOOTER_LEN) {
 		rc = file_truncate(f, off + VHD1_FOOTER_LEN, e);
 		if (rc)

@@ -126,17 +126,6 @@ void vhd1_footers_settle(struct vhd1_footers *ft, uint64_t data_end)
 	ft->use = &ft->head;
 }
 
-uint64_t vhd1_mend_off(const struct file *f, uint64_t data_end)
-{
-	uint64_t last = f->size - VHD1_FOOTER_LEN;
-
-	/* Over the last sector, likely the broken footer, if nothing refers to
-	 * it; else behind everything. */
-	if (last >= data_end && is_aligned(last, VHD1_SECTOR))
-		return last;
-	return align_up(u64_max(f->size, data_end), VHD1_SECTOR);
-}
-
 int vhd1_header_load(struct file *f, const struct vhd1_footer *ft,
 		     struct vhd1_header *out, struct vhdx_err *e)
 {
@@ -204,19 +193,20 @@ static int read_entries(struct file *f, struct vhd1_bat *b, struct vhdx_err *e)
 }
 
 int vhd1_bat_load(struct file *f, const struct vhd1_footers *ft,
-		  const struct vhd1_header *h, uint64_t size_len, uint32_t cnt,
+		  const struct vhd1_header *h, uint64_t size_len,
 		  struct vhd1_bat *out, struct vhdx_err *e)
 {
 	uint64_t header_off = ft->use->f.data_off;
-	uint64_t need = cnt ? cnt : div_up(size_len, h->block_len);
+	uint64_t need = div_up(size_len, h->block_len);
 	int rc;
 
 	memset(out, 0, sizeof(*out));
 	rc = check_table(f, h, header_off, need, e);
 	if (rc)
 		return rc;
-	out->cnt = (uint32_t)need;
-	out->loaded = (uint32_t)align_up(need, VHD1_BAT_PER_SECTOR);
+	out->need = (uint32_t)need;
+	out->cnt = (uint32_t)u64_min(h->bat_cnt, VHD1_BAT_MAX);
+	out->loaded = (uint32_t)align_up(out->cnt, VHD1_BAT_PER_SECTOR);
 	out->off = h->bat_off;
 	out->table_len = (uint64_t)h->bat_cnt * 4;
 	out->header_off = header_off;
@@ -266,7 +256,7 @@ struct audit {
 	size_t cnt;
 };
 
-static uint64_t key_len(const struct vhd1_bat *b, uint32_t id)
+static uint64_t whole_len(const struct vhd1_bat *b, uint32_t id)
 {
 	switch (id) {
 	case ID_COPY:
@@ -276,9 +266,16 @@ static uint64_t key_len(const struct vhd1_bat *b, uint32_t id)
 	case ID_TABLE:
 		return align_up(b->table_len, VHD1_SECTOR);
 	default:
-		return b->bitmap_len +
-		       align_up(vhd1_bat_used_len(b, id), VHD1_SECTOR);
+		return (uint64_t)b->bitmap_len + b->block_len;
 	}
+}
+
+/* Without the part of the last block that lies beyond the disk's end. */
+static uint64_t used_len(const struct vhd1_bat *b, uint32_t id)
+{
+	if (id >= ID_FIRST)
+		return whole_len(b, id);
+	return b->bitmap_len + align_up(vhd1_bat_used_len(b, id), VHD1_SECTOR);
 }
 
 static const char *id_text(uint32_t id, char *buf, size_t len)
@@ -303,7 +300,10 @@ static void mark_bad(struct audit *a, uint32_t blk, const char *text)
 	if (b->flags[blk] & VHD1_BAD)
 		return;
 	b->flags[blk] |= VHD1_BAD;
-	b->bad_cnt++;
+	if (blk < b->need)
+		b->bad_cnt++;
+	else
+		b->stray_cnt++;
 	if (a->fn)
 		a->fn(a->arg, blk, text);
 }
@@ -316,7 +316,7 @@ static void bad_place(struct audit *a, uint32_t blk, uint64_t limit)
 	snprintf(text, sizeof(text), "BAT entry %u: the block is said to be at "
 		 "file offset %ju and takes %ju bytes, but the space for "
 		 "blocks ends at %ju", blk, (uintmax_t)vhd1_bat_off(b, blk),
-		 (uintmax_t)key_len(b, blk), (uintmax_t)limit);
+		 (uintmax_t)used_len(b, blk), (uintmax_t)limit);
 	mark_bad(a, blk, text);
 }
 
@@ -357,25 +357,27 @@ static void sort_keys(struct audit *a)
 static void sweep(struct audit *a)
 {
 	uint32_t far_id = 0;
-	uint64_t far_end = 0;
+	uint64_t far_end = 0, whole_end = 0;
 
 	for (size_t i = 0; i < a->cnt; i++) {
 		uint64_t off = (a->key[i] >> 32) * VHD1_SECTOR;
 		uint32_t id = (uint32_t)a->key[i];
-		uint64_t end = off + key_len(a->b, id);
+		uint64_t end = off + used_len(a->b, id);
 
 		if (off < far_end) {
 			bad_overlap(a, id, far_id);
 			bad_overlap(a, far_id, id);
-		} else if (off > far_end && a->gap) {
-			a->gap(a->arg, far_end, off - far_end);
+		} else if (off > whole_end && a->gap) {
+			a->gap(a->arg, whole_end, off - whole_end);
 		}
 		if (end > far_end) {
 			far_end = end;
 			far_id = id;
 		}
+		whole_end = u64_max(whole_end, off + whole_len(a->b, id));
 	}
 	a->b->data_end = far_end;
+	a->b->whole_end = whole_end;
 }
 
 int vhd1_bat_audit(struct vhd1_bat *b, uint64_t limit, vhd1_bad_fn *fn,
@@ -396,7 +398,7 @@ int vhd1_bat_audit(struct vhd1_bat *b, uint64_t limit, vhd1_bad_fn *fn,
 	for (uint32_t i = 0; i < b->cnt; i++) {
 		if (b->entry[i] == VHD1_ABSENT)
 			continue;
-		if (vhd1_bat_off(b, i) + key_len(b, i) > limit)
+		if (vhd1_bat_off(b, i) + used_len(b, i) > limit)
 			bad_place(&a, i, limit);
 		else
 			add_key(&a, vhd1_bat_off(b, i), i);
@@ -405,4 +407,58 @@ int vhd1_bat_audit(struct vhd1_bat *b, uint64_t limit, vhd1_bad_fn *fn,
 	sweep(&a);
 	mem_free(a.key);
 	return 0;
+}
+
+/* ---- putting the end of the file in order -------------------------------- */
+
+uint64_t vhd1_tail_len(const struct file *f, const struct vhd1_footers *ft,
+		       const struct vhd1_bat *b)
+{
+	uint64_t end = ft->end.valid ? ft->end.off : f->size;
+	/* Xen keeps a map of its own behind the BAT, which can be the last
+	 * thing in the file. */
+	bool xen = memcmp(ft->use->f.creator_app, "tap", 4) == 0;
+
+	/* Nor is anything known if not every entry could be looked at. */
+	if (xen || b->bad_cnt || b->stray_cnt ||
+	    (uint64_t)b->cnt * 4 < b->table_len ||
+	    end < b->whole_end + VHD1_SLACK_LEN)
+		return 0;
+	return end - b->whole_end;
+}
+
+static int put_footer(struct file *f, const struct vhd1_footers *ft,
+		      uint64_t off, struct vhdx_err *e)
+{
+	int rc = file_write(f, off, ft->use->raw, VHD1_FOOTER_LEN, e);
+
+	if (rc == 0)
+		rc = file_sync(f, e);
+	return rc ? err_wrap(e, rc, "restoring the footer") : 0;
+}
+
+int vhd1_mend(struct file *f, const struct vhd1_footers *ft,
+	      const struct vhd1_bat *b, uint64_t *footer_off,
+	      struct vhdx_err *e)
+{
+	uint64_t tail = vhd1_tail_len(f, ft, b), off = ft->end.off;
+	int rc = 0;
+
+	*footer_off = off;
+	if (!ft->head.valid)
+		rc = put_footer(f, ft, 0, e);
+	if (rc || (ft->end.valid && !tail))
+		return rc;
+	/* Without a tail, what stands behind the last block is less than a
+	 * leak, or Xen's; the footer then goes behind that. */
+	off = vhd1_footer_off(tail ? b->whole_end
+				   : u64_max(b->whole_end, f->size));
+	rc = put_footer(f, ft, off, e);
+	if (rc == 0 && f->size > off + VHD1_FOOTER_LEN) {
+		rc = file_truncate(f, off + VHD1_FOOTER_LEN, e);
+		if (rc == 0)
+			rc = file_sync(f, e);
+	}
+	*footer_off = off;
+	return rc ? err_wrap(e, rc, "giving back the end of %s", f->path) : 0;
 }

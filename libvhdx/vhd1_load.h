@@ -60,22 +60,27 @@ enum vhd1_state {
 struct vhd1_bat {
 	uint32_t *entry; /* first sector of each block; host order */
 	uint8_t *flags;	 /* enum vhd1_state | VHD1_FULL | VHD1_BAD */
-	uint32_t cnt;	 /* blocks that the entries below are for */
+	uint32_t cnt;	 /* entries of the table */
+	uint32_t need;	 /* of these, what the size of the disk takes */
 	uint32_t loaded; /* cnt rounded up to whole BAT sectors */
 	uint64_t off;	 /* of the table, bytes */
 	uint64_t table_len;
 	uint64_t header_off;
 	uint32_t block_len, bitmap_len;
 	uint64_t size_len; /* of the disk, bytes: cuts the last block */
-	uint64_t data_end; /* end of the last structure or block, bytes */
-	uint64_t bad_cnt;
+	/* End of the last structure or block, bytes: as far as the disk needs
+	 * it, and with the whole of the disk's last block, which some writers
+	 * cut short. */
+	uint64_t data_end, whole_end;
+	uint64_t bad_cnt;   /* of the first `need` entries */
+	uint64_t stray_cnt; /* bad ones behind them */
 	uint64_t used_cnt;
 };
 
-/* ft->use is not fixed. cnt: how many blocks to load, or 0: as many as
- * size_len needs. On success vhd1_bat_free() is due. */
+/* ft->use is not fixed. The whole table is loaded, as far as VHD1_BAT_MAX and
+ * size_len allow. On success vhd1_bat_free() is due. */
 int vhd1_bat_load(struct file *f, const struct vhd1_footers *ft,
-		  const struct vhd1_header *h, uint64_t size_len, uint32_t cnt,
+		  const struct vhd1_header *h, uint64_t size_len,
 		  struct vhd1_bat *out, struct vhdx_err *e) must_check;
 void vhd1_bat_free(struct vhd1_bat *b); /* a zeroed one is allowed */
 
@@ -101,7 +106,7 @@ static inline uint32_t vhd1_bat_used_len(const struct vhd1_bat *b, uint32_t blk)
 
 /* Tells fn of every entry that cannot be right, and marks it VHD1_BAD: outside
  * the file (limit: where its usable part ends), over a structure, or over
- * another block. Also sets data_end, used_cnt, bad_cnt. `gap` (may be NULL) is
+ * another block. Also sets data_end, whole_end and the counts. `gap` (may be NULL) is
  * called for every range between two structures that nothing refers to. */
 typedef void vhd1_bad_fn(void *arg, uint32_t blk, const char *text);
 typedef void vhd1_gap_fn(void *arg, uint64_t off, uint64_t len);
@@ -115,7 +120,26 @@ uint64_t vhd1_limit(const struct file *f, const struct vhd1_footers *ft);
  * if there is a copy to stand in for it. */
 void vhd1_footers_settle(struct vhd1_footers *ft, uint64_t data_end);
 
-/* Where a missing footer at the end belongs: nothing refers to that space. */
-uint64_t vhd1_mend_off(const struct file *f, uint64_t data_end);
+/* The footer stands right behind the last block: there the first bitmap of the
+ * next block covers it, whoever writes that one. */
+static inline uint64_t vhd1_footer_off(uint64_t end_off)
+{
+	return align_up(end_off, VHD1_SECTOR);
+}
+
+/* Less than this between two structures is alignment, not a leak. */
+#define VHD1_SLACK_LEN (8 * KIB)
+
+/* After an audit without findings: bytes at the end of the file that nothing
+ * refers to, left over from a session that was not closed; else 0. */
+uint64_t vhd1_tail_len(const struct file *f, const struct vhd1_footers *ft,
+		       const struct vhd1_bat *b);
+
+/* After such an audit, f is writable: restores a missing footer from the other
+ * one and cuts off the tail, if there is one. At every moment one footer is
+ * valid. *footer_off: where the one at the end is now. */
+int vhd1_mend(struct file *f, const struct vhd1_footers *ft,
+	      const struct vhd1_bat *b, uint64_t *footer_off,
+	      struct vhdx_err *e) must_check;
 
 #endif

@@ -100,7 +100,7 @@ static void fill_info(const struct opening *op, struct vhdx_info *info)
 	info->physical_sector_len = VHD1_SECTOR;
 	info->chs_len = vhd1_chs_len(f->chs);
 	info->current_len = f->current_len;
-	vhd1_uuid_swap(f->uuid, info->disk_id);
+	memcpy(info->disk_id, f->uuid, sizeof(info->disk_id));
 	creator_text(f, info->creator, sizeof(info->creator));
 }
 
@@ -135,8 +135,7 @@ static void tell_bad(void *arg, uint32_t blk, const char *text)
 {
 	struct opening *op = arg;
 
-	(void)blk;
-	if (op->bat.bad_cnt <= 1)
+	if (blk < op->bat.need && op->bat.bad_cnt == 1)
 		tell(op, "%s; such blocks cannot be read: run check", text);
 }
 
@@ -148,8 +147,7 @@ static int load(struct opening *op, struct vhdx_err *e)
 		return rc;
 	if (op->ft.use->f.type == VHD1_DIFFERENCING)
 		return refuse_differencing(op, e);
-	rc = vhd1_bat_load(op->f, &op->ft, &op->h, op->size_len, 0, &op->bat,
-			   e);
+	rc = vhd1_bat_load(op->f, &op->ft, &op->h, op->size_len, &op->bat, e);
 	if (rc == 0)
 		rc = vhd1_bat_audit(&op->bat, vhd1_limit(op->f, &op->ft),
 				    tell_bad, NULL, op, e);
@@ -178,42 +176,34 @@ static int check_sound(struct opening *op, struct vhdx_err *e)
 	return 0;
 }
 
-static int mend(struct opening *op, struct vhdx_err *e)
-{
-	struct vhd1_footers *ft = &op->ft;
-	uint64_t off = ft->head.valid ? vhd1_mend_off(op->f, op->bat.data_end)
-				      : 0;
-	int rc = file_write(op->f, off, ft->use->raw, VHD1_FOOTER_LEN, e);
-
-	if (rc == 0)
-		rc = file_sync(op->f, e);
-	if (rc)
-		return err_wrap(e, rc, "restoring the footer");
-	if (ft->head.valid)
-		op->footer_off = off;
-	return 0;
-}
-
-/* Both footers valid, or one restored from the other. */
-static int settle_footers(struct opening *op, struct vhdx_err *e)
+static void tell_footers(const struct opening *op)
 {
 	const struct vhd1_footers *ft = &op->ft;
 	bool grave;
 
-	op->footer_off = ft->end.off;
 	if (ft->end.valid && ft->head.valid) {
 		if (vhd1_footers_differ(ft, &grave))
 			tell(op, "the footer at the end of the file and its "
 			     "copy at the start differ; the one at the end is "
 			     "used");
-		return 0;
+		return;
 	}
 	const struct vhd1_copy *bad = ft->end.valid ? &ft->head : &ft->end;
-	tell(op, "%s: the footer at the %s of the file %s", bad->why.text,
+	tell(op, "%s; the one at the %s of the file %s", bad->why.text,
 	     ft->end.valid ? "end" : "start",
-	     for_writing(op) ? "is used, and the other one restored from it"
+	     for_writing(op) ? "is used, and the other restored from it"
 			     : "is used instead");
-	return for_writing(op) ? mend(op, e) : 0;
+}
+
+static int mend(struct opening *op, struct vhdx_err *e)
+{
+	uint64_t tail = vhd1_tail_len(op->f, &op->ft, &op->bat);
+
+	if (tail)
+		tell(op, "the file was not closed properly: %ju bytes behind "
+		     "the last block, which were never flushed, are given "
+		     "back", (uintmax_t)tail);
+	return vhd1_mend(op->f, &op->ft, &op->bat, &op->footer_off, e);
 }
 
 static int open_dynamic(struct opening *op, struct image **out,
@@ -225,7 +215,9 @@ static int open_dynamic(struct opening *op, struct image **out,
 	if (rc == 0 && for_writing(op))
 		rc = check_sound(op, e);
 	if (rc == 0)
-		rc = settle_footers(op, e);
+		tell_footers(op);
+	if (rc == 0 && for_writing(op))
+		rc = mend(op, e);
 	if (rc == 0) {
 		fill_info(op, &info);
 		rc = vhd1_image_new(op->f, &info, &op->bat, op->ft.use->raw,

@@ -20,19 +20,10 @@
 
 #define PAYLOAD_ALIGN 4096u
 
-static uint64_t next_payload_off(const struct vhd1 *v, uint64_t end_off)
-{
-	return align_up(end_off + v->bat.bitmap_len, PAYLOAD_ALIGN);
-}
-
-uint64_t vhd1_footer_off(const struct vhd1 *v, uint64_t end_off)
-{
-	return next_payload_off(v, end_off) - VHD1_FOOTER_LEN;
-}
-
 static int take(struct vhd1 *v, uint32_t blk, struct vhdx_err *e)
 {
-	uint64_t payload = next_payload_off(v, v->end_off);
+	uint64_t payload = align_up(v->end_off + v->bat.bitmap_len,
+				    PAYLOAD_ALIGN);
 	uint64_t sector = (payload - v->bat.bitmap_len) / VHD1_SECTOR;
 
 	if (sector >= VHD1_ABSENT)
