@@ -72,7 +72,7 @@ void t_hex(uint8_t *out, const char *digits)
 	}
 }
 
-static char tmpdirs[64][64];
+static char tmpdirs[1024][64];
 static int tmpdir_cnt;
 
 static int remove_one(const char *path, const struct stat *st, int type,
