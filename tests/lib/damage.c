@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "damage_log.h"
+#include "damage_cmd.h"
 #include "header.h"
 #include "image.h"
 #include "layout.h"
@@ -30,6 +30,9 @@ int damage_begin(struct damage *d, struct file *f, struct vhdx_err *e)
 	*d = (struct damage){ .file = f };
 	if (f->size == 0)
 		return 0;
+	rc = damage_begin_vhd(d, e);
+	if (rc || d->vhd)
+		return rc;
 	rc = header_load(f, &p, e);
 	if (!rc)
 		rc = layout_load(f, &p.cur, &l, e);
@@ -74,6 +77,10 @@ static bool place(const struct damage *d, const char *name, uint64_t *out)
 		{ "meta", d->meta_off },
 		{ "bat", d->bat_off },
 		{ "end", d->file->size },
+		{ "copy", 0 },
+		{ "dyn", 512 },
+		{ "footer", d->footer_off },
+		{ "vbat", d->vbat_off },
 		{ "max", UINT64_MAX },
 	};
 
@@ -141,30 +148,48 @@ bool damage_option(const struct damage *d, const struct damage_args *a,
 
 /* ---- commands ------------------------------------------------------------------ */
 
+static bool has_arg(const struct damage_args *a, const char *text)
+{
+	for (int i = 1; i < a->cnt; i++)
+		if (strcmp(a->v[i], text) == 0)
+			return true;
+	return false;
+}
+
 static int cmd_create(struct damage *d, const struct damage_args *a,
 		      struct vhdx_err *e)
 {
+	bool vhd = has_arg(a, "format=vhd");
 	struct vhdx_create_opts o = {
-		.format = VHDX_FORMAT_VHDX,
+		.format = vhd ? VHDX_FORMAT_VHD : VHDX_FORMAT_VHDX,
 		.type = VHDX_TYPE_DYNAMIC,
 		.type_given = true,
 	};
-	uint64_t size = 64 * MIB, block = MIB, sector = 512, physical = 4096;
+	uint64_t size = 64 * MIB, block = MIB, sector = 512;
+	uint64_t physical = vhd ? 512 : 4096;
 	int rc;
 
 	damage_option(d, a, "size", &size);
 	damage_option(d, a, "block", &block);
 	damage_option(d, a, "sector", &sector);
 	damage_option(d, a, "physical", &physical);
-	for (int i = 1; i < a->cnt; i++)
-		if (strcmp(a->v[i], "type=fixed") == 0)
-			o.type = VHDX_TYPE_FIXED;
+	if (has_arg(a, "type=fixed"))
+		o.type = VHDX_TYPE_FIXED;
 	o.size_len = size;
 	o.block_len = (uint32_t)block;
 	o.sector_len = (uint32_t)sector;
 	o.physical_sector_len = (uint32_t)physical;
-	rc = vhdx_image_create(d->file, &o, e);
-	return rc ? rc : damage_begin(d, d->file, e);
+	if (vhd && o.type == VHDX_TYPE_FIXED)
+		o.block_len = 0;
+	rc = vhd ? vhd1_image_create(d->file, &o, e)
+		 : vhdx_image_create(d->file, &o, e);
+	if (!rc)
+		rc = damage_begin(d, d->file, e);
+	if (!rc && vhd) /* the time is part of the checksums */
+		rc = damage_run(d, "be32 footer+24 0\nsum footer", e);
+	if (!rc && d->vbat_off)
+		rc = damage_run(d, "be32 copy+24 0\nsum copy", e);
+	return rc;
 }
 
 static int put(struct damage *d, uint64_t off, uint64_t val, size_t len,
@@ -408,7 +433,9 @@ static const struct {
 	{ "item", 4, cmd_item },	 { "items", 2, cmd_items },
 	{ "region", 4, cmd_region },	 { "parent", 0, cmd_parent },
 	{ "dirty", 1, damage_dirty },	 { "entry", 2, damage_entry },
-	{ "seal", 1, damage_seal },
+	{ "seal", 1, damage_seal },	 { "be32", 2, damage_be },
+	{ "be64", 2, damage_be },	 { "sum", 1, damage_sum },
+	{ "vblock", 1, damage_vblock },
 };
 
 static int run_line(struct damage *d, char *line, struct vhdx_err *e)

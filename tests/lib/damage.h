@@ -27,6 +27,12 @@
  *				bat= and fill= are data descriptors
  *	seal AT			its checksum, after a change
  *
+ *	create format=vhd ...	a VHD, with these places: footer (at the end,
+ *				as created), copy (0), dyn (512), vbat
+ *	be32|be64 WHERE VALUE	big-endian
+ *	sum footer|copy|dyn	its checksum
+ *	vblock B		block B at the end, footer behind it
+ *
  * Numbers: decimal, 0x, with K M G T, `max` (2^64 - 1). WHERE is a sum of
  * numbers and places: ident header1 header2 region1 region2 log meta bat end;
  * params size id lss pss (the items); entry.params ... (their table entries);
@@ -49,6 +55,8 @@ struct damage {
 	uint64_t item_off[DAMAGE_ITEMS];
 	uint64_t entry_off[DAMAGE_ITEMS];
 	uint64_t region_off[2]; /* BAT, metadata; in copy 1 */
+	bool vhd;
+	uint64_t footer_off, vbat_off;
 };
 
 /* Learns the places of a sound image; an empty file waits for `create`. */

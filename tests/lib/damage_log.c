@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "damage_log.h"
+#include "damage_cmd.h"
 
 #include <stdlib.h>
 #include <string.h>

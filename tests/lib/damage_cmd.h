@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The commands of damage.h that write the log, and what they share with the
- * others. */
-#ifndef DAMAGE_LOG_H
-#define DAMAGE_LOG_H
+/* The commands of damage.h that write a log (damage_log.c) or a VHD
+ * (damage_vhd.c), and what they share with the others. */
+#ifndef DAMAGE_CMD_H
+#define DAMAGE_CMD_H
 
 #include "damage.h"
 
@@ -25,5 +25,14 @@ int damage_entry(struct damage *d, const struct damage_args *a,
 		 struct vhdx_err *e);
 int damage_seal(struct damage *d, const struct damage_args *a,
 		struct vhdx_err *e);
+
+/* A VHD's places, if it is one. */
+int damage_begin_vhd(struct damage *d, struct vhdx_err *e);
+int damage_be(struct damage *d, const struct damage_args *a,
+	      struct vhdx_err *e);
+int damage_sum(struct damage *d, const struct damage_args *a,
+	       struct vhdx_err *e);
+int damage_vblock(struct damage *d, const struct damage_args *a,
+		  struct vhdx_err *e);
 
 #endif
