@@ -18,7 +18,7 @@ build libjansson-dev
 build libcunit1-dev
 build scdoc
 check clang
-check libclang-rt-14-dev
+check libclang-rt-dev
 check qemu-utils
 check libvhdi-utils
 check strace
@@ -30,7 +30,7 @@ missing()
 {
 	echo "$packages" | while read -r kind name; do
 		[ -n "$name" ] || continue
-		[ "$1" = all ] || [ "$kind" = "$1" ] || continue
+		[ "$kind" = "$1" ] || continue
 		dpkg-query -W -f '${db:Status-Status}\n' "$name" 2>/dev/null |
 			grep -qx installed || printf ' %s' "$name"
 	done
@@ -49,27 +49,34 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	exit 0
 fi
 
-lacking=$(missing "${1:-all}")
+kinds=${1:-build check}
+lacking=$(for kind in $kinds; do missing "$kind"; done)
 [ -n "$lacking" ] || exit 0
 
+# quietly COMMAND...: its output is shown only if it fails.
+quietly()
+{
+	out=$("$@" 2>&1) || echo "$out" | tail -n 5 >&2
+}
+
 if [ "$(id -u)" = 0 ]; then
-	as_root=
+	apt="env DEBIAN_FRONTEND=noninteractive apt-get"
 elif command -v sudo >/dev/null; then
-	as_root=sudo
+	apt="sudo env DEBIAN_FRONTEND=noninteractive apt-get"
 else
-	as_root=none
-fi
-if [ "$as_root" = none ]; then
+	apt=
 	echo "deps: not root and no sudo; missing:$lacking" >&2
-else
+fi
+# shellcheck disable=SC2086 # words are wanted
+if [ -n "$apt" ]; then
 	echo "deps: installing$lacking"
-	# shellcheck disable=SC2086 # words are wanted
-	$as_root env DEBIAN_FRONTEND=noninteractive sh -c '
-		log=$1; shift
-		apt-get update -q >>"$log" 2>&1
-		apt-get install -qy --no-install-recommends "$@" >>"$log" 2>&1
-	' sh "${TMPDIR:-/tmp}/vhdkit-deps.log" $lacking ||
-		tail -n 5 "${TMPDIR:-/tmp}/vhdkit-deps.log" >&2
+	quietly $apt update -q
+	# What is optional must not keep the rest from being installed.
+	for kind in $kinds; do
+		lacking=$(missing "$kind")
+		[ -z "$lacking" ] ||
+			quietly $apt install -qy --no-install-recommends $lacking
+	done
 fi
 
 lacking=$(missing build)
@@ -78,5 +85,5 @@ if [ -n "$lacking" ]; then
 	echo "deps: as root: apt-get install$lacking" >&2
 	exit 1
 fi
-lacking=$(missing "${1:-all}")
+lacking=$(for kind in $kinds; do missing "$kind"; done)
 [ -z "$lacking" ] || echo "deps: some tests will be skipped without:$lacking"
