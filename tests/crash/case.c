@@ -73,7 +73,7 @@ static uint64_t pos_of(void *arg)
 /* One session: open, requests, close, look at the closed file. */
 static bool session(struct acase *c, struct workload *w)
 {
-	struct expect x = { c->pf, c->model, UINT64_MAX - 1, 0 };
+	struct expect x = { c->pf, c->model, UINT64_MAX - 1, false, 0 };
 	struct vhdx_blk *blk;
 	struct vhdx_err e;
 
@@ -178,7 +178,7 @@ static void dump(const struct acase *c, const struct memimg *img, char *path,
 /* One state after power failed: recover it every way there is. */
 static void fail_once(struct acase *c, uint64_t at, uint64_t state)
 {
-	struct expect x = { c->pf, c->model, at, 0 };
+	struct expect x = { c->pf, c->model, at, false, 0 };
 	struct memimg img;
 	struct disk *d;
 	char path[256];
@@ -237,8 +237,11 @@ static void fail_everywhere(struct acase *c)
 			fail_at(c, i);
 		return;
 	}
-	for (unsigned i = 0; i < MOMENTS; i++)
+	for (unsigned i = 0; i < MOMENTS; i++) {
 		at[i] = below(c, cnt + 1);
+		if (below(c, 3)) /* most is open just before a sync ends */
+			at[i] = disk_next_sync(c->disk, at[i]);
+	}
 	qsort(at, MOMENTS, sizeof(at[0]), ascending);
 	for (unsigned i = 0; i < MOMENTS && !c->v->bad; i++)
 		fail_at(c, at[i]);
@@ -258,7 +261,7 @@ static void read_device(void *arg, uint64_t voff, uint8_t *buf, uint64_t len)
  * takes over whatever it shows. */
 static bool start_dirty(struct acase *c)
 {
-	struct expect x = { c->pf, c->model, 0, 0 };
+	struct expect x = { c->pf, c->model, 0, false, 0 };
 	struct memimg img;
 	struct vhdx_blk *blk;
 	struct vhdx_err e;

@@ -257,6 +257,19 @@ static size_t durable_cnt(const struct disk *d, uint64_t pos)
 	return cnt;
 }
 
+uint64_t disk_next_sync(const struct disk *d, uint64_t pos)
+{
+	uint64_t next = NEVER;
+
+	for (size_t i = 0; i < d->done_cnt; i++) {
+		const struct dop *o = &d->ops[d->order[i]];
+
+		if (o->op == FILE_SYNC && o->done >= pos)
+			next = u64_min(next, o->done);
+	}
+	return next == NEVER ? pos : next;
+}
+
 /* Operations open at pos, oldest completion first, then those in flight. */
 static size_t open_ops(const struct disk *d, uint64_t pos, size_t from,
 		       size_t *out)

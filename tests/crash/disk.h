@@ -43,6 +43,9 @@ int disk_failed_op(const struct disk *d);
 /* Happenings so far. */
 uint64_t disk_pos(const struct disk *d);
 
+/* The first moment from pos on just before a sync completes, else pos. */
+uint64_t disk_next_sync(const struct disk *d, uint64_t pos);
+
 /* Operations whose fate is open if power fails at pos. */
 unsigned disk_open_cnt(struct disk *d, uint64_t pos);
 

@@ -86,7 +86,7 @@ static void judge_session(struct frun *r, int close_rc)
 /* What the session left behind, after a reset of the machine. */
 static void judge_file(struct frun *r)
 {
-	struct expect x = { &r->pf, r->model, disk_pos(r->disk), 0 };
+	struct expect x = { &r->pf, r->model, disk_pos(r->disk), false, 0 };
 	uint64_t rng = r->seed ^ r->nth;
 
 	for (unsigned i = 0; i < 3 && !r->v->bad; i++) {
@@ -96,7 +96,7 @@ static void judge_file(struct frun *r)
 		disk_state(r->disk, disk_pos(r->disk),
 			   i == 0 ? 1 : t_rand(&rng) >> 1, &img);
 		d = disk_new(r->loop, &img, 1);
-		x.content = 0;
+		x.seen = false;
 		recover_writable(disk_open(d), &x, r->v);
 		if (!r->v->bad)
 			clean_verify(r->loop, disk_content(d), &x, r->v);

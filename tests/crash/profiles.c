@@ -35,6 +35,9 @@ const struct profile profiles[] = {
 	  KB(64), 100, 100, 60, 60, 60 },
 	{ "big", VHDX, DYN, 70 * MIB, MB(32), 512, SPREAD_ANY, 2, 50, 6,
 	  KB(64), 100, 100, 60, 60, 60 },
+	/* The file grows with every new block. */
+	{ "grow", VHDX, DYN, 4 * GIB, MB(32), 512, SPREAD_GROW, 1, 40, 4,
+	  KB(4), 30, 200, 180, 30, 60 },
 	{ "fixed", VHDX, FIX, 6 * MIB, MB(1), 512, SPREAD_ANY, 2, 50, 6,
 	  KB(32), 100, 100, 60, 60, 60 },
 	{ "vhd", VHD, DYN, 12 * MIB, KB(512), 512, SPREAD_ANY, 2, 60, 4,

@@ -23,9 +23,10 @@ struct expect {
 	const struct profile *pf;
 	struct model *model;
 	uint64_t pos; /* when power failed */
-	/* Checksum of all touched sectors as first read; 0: not read yet. Every
-	 * later look must find the same. */
-	uint64_t content;
+	/* Checksum of all touched sectors, once seen. Every later look must
+	 * find the same. */
+	bool seen;
+	uint32_t content;
 };
 
 /* Opens f (taken over, whatever the result). NULL: v says why. */

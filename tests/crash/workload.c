@@ -154,7 +154,7 @@ static void range_wide(struct workload *w, uint64_t *voff, uint64_t *len)
 
 static void pick_range(struct workload *w, uint64_t *voff, uint64_t *len)
 {
-	if (w->pf->spread == SPREAD_HOT)
+	if (w->pf->spread == SPREAD_HOT || w->pf->spread == SPREAD_GROW)
 		range_hot(w, voff, len);
 	else if (w->pf->spread == SPREAD_WIDE)
 		range_wide(w, voff, len);
@@ -252,6 +252,34 @@ static bool turn(struct workload *w, struct vhdx_blk *blk)
 	return !w->failed;
 }
 
+static void drain(struct workload *w, struct vhdx_blk *blk)
+{
+	while (w->in_flight > 0 && turn(w, blk))
+		;
+}
+
+/* Brings everything home, then lets the file grow for a new block while the
+ * only other change is an unmap. */
+static void grow_burst(struct workload *w, struct vhdx_blk *blk)
+{
+	uint64_t len = block_of(w), old = w->next_page * len;
+
+	w->next_page = (w->next_page + 1) % (w->geom.size_len / len);
+	for (int i = 0; i < 2; i++) {
+		submit(w, blk, VHDX_OP_WRITE, old, 4096, false);
+		drain(w, blk);
+		submit(w, blk, VHDX_OP_FLUSH, 0, 0, false);
+		drain(w, blk);
+	}
+	submit(w, blk, VHDX_OP_WRITE, w->next_page * len, 4096, false);
+	for (uint64_t n = below(w, 3); n; n--)
+		vhdx_blk_turn(blk, 0);
+	submit(w, blk, VHDX_OP_DISCARD, old, len, below(w, 2));
+	for (uint64_t n = below(w, 3); n; n--)
+		vhdx_blk_turn(blk, 0);
+	submit(w, blk, VHDX_OP_FLUSH, 0, 0, false);
+}
+
 void workload_session(struct workload *w, struct vhdx_blk *blk)
 {
 	vhdx_blk_geometry(blk, &w->geom);
@@ -260,10 +288,11 @@ void workload_session(struct workload *w, struct vhdx_blk *blk)
 
 		while (w->in_flight >= depth && turn(w, blk))
 			;
+		if (w->pf->spread == SPREAD_GROW && below(w, 8) == 0)
+			grow_burst(w, blk);
 		submit_one(w, blk);
 		if (below(w, 3) == 0)
 			vhdx_blk_turn(blk, 0);
 	}
-	while (w->in_flight > 0 && turn(w, blk))
-		;
+	drain(w, blk);
 }

@@ -15,6 +15,8 @@ enum spread {
 	SPREAD_HOT,  /* the same few places of every block; whole-block unmaps:
 			freed space is soon reused by another block */
 	SPREAD_WIDE, /* each write hits another page of the BAT */
+	SPREAD_GROW, /* new blocks, each of which makes the file grow, against a
+			background of unmaps and flushes with nothing else due */
 };
 
 struct profile {
@@ -43,7 +45,7 @@ struct workload {
 	uint64_t rng;
 	struct vhdx_geometry geom;
 	unsigned in_flight;
-	uint64_t next_page; /* SPREAD_WIDE */
+	uint64_t next_page; /* SPREAD_WIDE; SPREAD_GROW: block */
 	/* The number of events recorded by the disk beneath. */
 	uint64_t (*pos)(void *arg);
 	void *pos_arg;
