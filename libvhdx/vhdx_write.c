@@ -113,8 +113,6 @@ static void publish(struct alloc *al)
 static void alloc_ready(struct alloc *al)
 {
 	al->state = ALLOC_READY;
-	if (MUTATED(PUBLISH_AFTER_PAYLOAD))
-		publish(al);
 	vmap_wake(&al->waiters);
 }
 
@@ -173,13 +171,13 @@ static bool find_space(struct alloc *al)
 		space_wait_growth(vi, al);
 		return false;
 	}
+	if (MUTATED(PUBLISH_AFTER_PAYLOAD))
+		publish(al);
 	if (!zero && !MUTATED(ZERO_REUSED_SPACE)) {
 		start_zero(al, FILE_PUNCH);
 		return false;
 	}
 	al->state = ALLOC_READY;
-	if (MUTATED(PUBLISH_AFTER_PAYLOAD))
-		publish(al);
 	return true;
 }
 

@@ -10,7 +10,7 @@
 #include "image.h"
 #include "t.h"
 
-#define MOMENTS 40	/* looked at per workload, at most */
+#define MOMENTS 24	/* looked at per workload, at most */
 #define STATES 10	/* per moment */
 #define SUBSETS_OF 3	/* so many open operations: all subsets */
 #define MOMENTS_AGAIN 3 /* of a recovery */

@@ -22,6 +22,7 @@ struct disk {
 	struct file file;
 	struct loop_task task;
 	bool opened;
+	bool can_punch;
 	uint64_t rng;
 	uint64_t pos;
 	struct memimg start, live;
@@ -50,6 +51,7 @@ struct disk *disk_new(struct loop *l, const struct memimg *start,
 	ASSERT(d);
 	d->file.loop = l;
 	d->rng = seed;
+	d->can_punch = t_rand_below(&d->rng, 2);
 	d->failed_op = -1;
 	loop_task_init(&d->task, run);
 	memimg_clone(&d->start, start);
@@ -174,8 +176,14 @@ static void complete(struct disk *d, size_t i)
 
 	o->io = NULL;
 	o->extends = o->op == FILE_WRITE && o->off + o->len > d->live.size;
-	file_mem_apply(&d->live, io);
-	ASSERT(!io->res);
+	if (o->op == FILE_PUNCH && !d->can_punch) {
+		o->op = FILE_READ; /* nothing happens */
+		io->res = 0;
+		io->res_punched = false;
+	} else {
+		file_mem_apply(&d->live, io);
+		ASSERT(!io->res);
+	}
 	d->file.size = d->live.size;
 	o->done = o->op == FILE_READ ? d->pos : d->pos++;
 	if (o->op != FILE_READ)

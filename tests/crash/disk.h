@@ -21,7 +21,8 @@
 
 struct disk;
 
-/* Holds `start`, all durable. */
+/* Holds `start`, all durable. Half of the seeds give a host that cannot punch
+ * holes. */
 struct disk *disk_new(struct loop *l, const struct memimg *start,
 		      uint64_t seed);
 void disk_free(struct disk *d); /* its file is closed */
