@@ -14,6 +14,15 @@
 #include "opt.h"
 #include "out.h"
 
+static bool is_named_wrongly(const char *path, const struct vhdx_blk *blk)
+{
+	struct vhdx_info info;
+	vhdx_get_info(blk, &info);
+	enum vhdx_format named = img_format_of_name(path);
+	return info.format == VHDX_FORMAT_RAW &&
+	       (named == VHDX_FORMAT_VHD || named == VHDX_FORMAT_VHDX);
+}
+
 int img_open(const char *path, unsigned flags, enum vhdx_format format,
 	     struct vhdx_blk **out)
 {
@@ -26,7 +35,15 @@ int img_open(const char *path, unsigned flags, enum vhdx_format format,
 	struct vhdx_err err;
 	if (vhdx_open(path, &opts, out, &err))
 		return msg_err(path, &err);
-	return STATUS_OK;
+	if (format != VHDX_FORMAT_PROBE || !is_named_wrongly(path, *out))
+		return STATUS_OK;
+	(void)vhdx_blk_close(*out, NULL);
+	msg_fail(0, path, "the name says %s, but nothing in the content does; "
+		 "is it damaged? If it is a raw disk, rename it",
+		 vhdx_format_name(img_format_of_name(path)));
+	msg_note(NULL, "to see what is wrong: vhdtool check %s",
+		 msg_shell_word(path));
+	return STATUS_INTEGRITY;
 }
 
 int img_close(const char *path, struct vhdx_blk *blk, int status)
@@ -111,6 +128,8 @@ uint64_t img_free_len(const char *path)
 	struct statvfs fs;
 	if (statvfs(path, &fs) != 0 &&
 	    statvfs(folder_of(path, buf, sizeof(buf)), &fs) != 0)
+		return UINT64_MAX;
+	if (fs.f_blocks == 0) /* /proc and the like count nothing */
 		return UINT64_MAX;
 	uint64_t len;
 	if (__builtin_mul_overflow((uint64_t)fs.f_bavail,

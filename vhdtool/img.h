@@ -11,7 +11,10 @@
 
 #include "vhdx.h"
 
-/* flags: VHDX_OPEN_*; format: VHDX_FORMAT_PROBE or forced. */
+/* flags: VHDX_OPEN_*; format: VHDX_FORMAT_PROBE or forced. The name never
+ * decides what a file is, but it can raise the alarm: content that is neither
+ * VHD nor VHDX under such a name is a damaged image, not a raw disk, unless
+ * the caller forces raw. */
 int img_open(const char *path, unsigned flags, enum vhdx_format format,
 	     struct vhdx_blk **out);
 

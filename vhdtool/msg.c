@@ -128,9 +128,6 @@ static void print_next_step(const char *path, const struct vhdx_err *e)
 		msg_note(NULL, "to bring the file up to date: "
 			 "vhdtool log replay %s", word);
 		break;
-	case VHDX_E_BUSY:
-		msg_note(NULL, "close it there, or wait, and try again");
-		break;
 	case VHDX_E_NOSPC:
 		msg_note(NULL, "free some space on the host and try again");
 		break;
@@ -142,14 +139,24 @@ static void print_next_step(const char *path, const struct vhdx_err *e)
 	}
 }
 
+/* The library names the file in some of its texts; once is enough. */
+static const char *without_path(const char *path, const char *text)
+{
+	size_t n = strlen(path);
+	bool named = strncmp(text, path, n) == 0 &&
+		     strncmp(text + n, ": ", 2) == 0;
+	return named ? text + n + 2 : text;
+}
+
 int msg_err(const char *path, const struct vhdx_err *e)
 {
+	const char *text = without_path(path, e->text);
 	bool placed = e->spec[0] && e->off != UINT64_MAX;
 	if (placed)
-		msg_fail(0, path, "%s (%s at offset %ju, section %s)", e->text,
+		msg_fail(0, path, "%s (%s at offset %ju, section %s)", text,
 			 vhdx_obj_name(e->obj), (uintmax_t)e->off, e->spec);
 	else
-		msg_fail(0, path, "%s", e->text);
+		msg_fail(0, path, "%s", text);
 	print_next_step(path, e);
 	return msg_exit_status(e->code);
 }
