@@ -172,8 +172,10 @@ static void encode_sector(const struct vhd1 *v, uint32_t sector, uint8_t *out)
 	uint32_t blk = sector * VHD1_BAT_PER_SECTOR;
 
 	for (uint32_t i = 0; i < VHD1_BAT_PER_SECTOR; i++, blk++) {
+		enum vhd1_state least = MUTATED(VHD_BAT_COVERED)
+						? VHD1_READY : VHD1_SYNCED;
 		bool hide = blk < v->bat.cnt &&
-			    vhd1_state_of(v, blk) != VHD1_SYNCED;
+			    vhd1_state_of(v, blk) < least;
 
 		put_be32(out + 4 * i,
 			 hide ? VHD1_ABSENT : v->bat.entry[blk]);
@@ -274,7 +276,8 @@ static void begin(struct vhd1 *v)
 		v->round = VHD1_ROUND_REFUSE;
 		loop_defer(v->img.file->loop, &v->refuse);
 	} else if (v->any_dirty && v->footer_stale) {
-		vhd1_place_hold(v);
+		if (!MUTATED(VHD_FOOTER_ALONE))
+			vhd1_place_hold(v);
 		submit(v, VHD1_ROUND_FOOTER, FILE_WRITE,
 		       vhd1_footer_off(v->end_off), v->footer,
 		       VHD1_FOOTER_LEN);

@@ -12,6 +12,7 @@
 
 #include "le.h"
 #include "mem.h"
+#include "mutation.h"
 
 /* BAT entries count sectors in 32 bits: nothing lies further out. */
 #define REACH_LEN ((uint64_t)UINT32_MAX * VHD1_SECTOR)
@@ -454,7 +455,8 @@ int vhd1_mend(struct file *f, const struct vhd1_footers *ft,
 	off = vhd1_footer_off(tail ? b->whole_end
 				   : u64_max(b->whole_end, f->size));
 	rc = put_footer(f, ft, off, e);
-	if (rc == 0 && f->size > off + VHD1_FOOTER_LEN) {
+	if (rc == 0 && f->size > off + VHD1_FOOTER_LEN &&
+	    !MUTATED(VHD_TAIL_CUT)) {
 		rc = file_truncate(f, off + VHD1_FOOTER_LEN, e);
 		if (rc == 0)
 			rc = file_sync(f, e);
