@@ -29,7 +29,10 @@
  *  C5  LogGuid returns to zero after everything is home and durable.
  *  C6  A flush is answered when all that was complete at its arrival is
  *      durable: payload by a sync submitted since, metadata by an entry.
- *  C7  After a failed sync, log or header write nobody knows what is on disk:
+ *  C7  Every entry carries all the pages that are dirty when it is built: the
+ *      metadata as a whole, at one moment. So changes made together, to any
+ *      number of pages, become durable together or not at all.
+ *  C8  After a failed sync, log or header write nobody knows what is on disk:
  *      nothing is retried, nothing is acknowledged, the file is left as it is
  *      for the next open to replay.
  */
@@ -117,6 +120,7 @@ int commit_new(struct file *f, struct header_pair *pair, struct mcache *mc,
 		rc = err_set(e, VHDX_E_NOMEM, "no memory to write the log");
 		goto fail;
 	}
+	mcache_set_claim_max(mc, cm->log.page_max);
 	*out = cm;
 	return 0;
 fail:
@@ -227,10 +231,16 @@ int commit_failure(const struct commit *cm, struct vhdx_err *e)
 
 /* ---- a round, in order of its states ---------------------------------- */
 
+/* Early enough that writers seldom have to wait for a page to claim. */
+static bool is_due(const struct commit *cm)
+{
+	return mcache_dirty_cnt(cm->mc) >= cm->log.page_max / 2;
+}
+
 static void end_round(struct commit *cm)
 {
 	cm->state = IDLE;
-	if (!list_empty(&cm->flushes) || cm->kicked || commit_is_due(cm))
+	if (!list_empty(&cm->flushes) || cm->kicked || is_due(cm))
 		start_round(cm);
 }
 
@@ -391,28 +401,26 @@ static void payload_sync_done(struct file_io *io)
 	end_round(cm);
 }
 
-/* Takes the longest-dirty pages, as they are now: later changes make them
- * dirty again and wait for the next round. */
+/* Takes all dirty pages, as they are now (C7): later changes make them dirty
+ * again and wait for the next round. */
 static void take_pages(struct commit *cm)
 {
-	struct mpage *pages[FMT_LOG_SECTOR / FMT_LOG_DESC_LEN];
+	struct mpage *pages[FMT_LOG_SECTOR / FMT_LOG_DESC_LEN], *p;
 	uint64_t size = align_down(cm->file->size, MIB);
 
 	cm->round_seq = mcache_oldest_dirty(cm->mc);
-	for (cm->page_cnt = 0; cm->page_cnt < cm->log.page_max;
-	     cm->page_cnt++) {
-		struct mpage *p = mcache_take(cm->mc);
-
-		if (!p)
-			break;
+	for (cm->page_cnt = 0; (p = mcache_take(cm->mc)); cm->page_cnt++) {
+		ASSERT(cm->page_cnt < cm->log.page_max);
 		memcpy(cm->copies + (size_t)cm->page_cnt * MPAGE_LEN, p->data,
 		       MPAGE_LEN);
 		cm->homes[cm->page_cnt].cm = cm;
 		cm->homes[cm->page_cnt].page = p;
 		pages[cm->page_cnt] = p;
 	}
-	if (cm->page_cnt)
-		log_build(&cm->log, pages, cm->page_cnt, size, size);
+	if (!cm->page_cnt)
+		return;
+	log_build(&cm->log, pages, cm->page_cnt, size, size);
+	cm->ops->taken(cm->arg);
 }
 
 static void start_round(struct commit *cm)
@@ -450,9 +458,10 @@ void commit_changed(struct commit *cm)
 	cm->home_cnt++;
 }
 
-bool commit_is_due(const struct commit *cm)
+void commit_kick_if_due(struct commit *cm)
 {
-	return mcache_dirty_cnt(cm->mc) >= cm->log.page_max;
+	if (is_due(cm))
+		commit_kick(cm);
 }
 
 void commit_kick(struct commit *cm)

@@ -6,7 +6,7 @@
  * flush with metadata costs two syncs, one without costs one, one with nothing
  * new costs none.
  *
- * The ordering rules C1..C7 stand at the head of commit.c. All functions:
+ * The ordering rules C1..C8 stand at the head of commit.c. All functions:
  * [loop].
  */
 #ifndef COMMIT_H
@@ -20,6 +20,8 @@
 struct commit;
 
 struct commit_ops {
+	/* Dirty pages have been taken: others may be claimed now. */
+	void (*taken)(void *arg);
 	/* Every change numbered below commit_durable() is durable. */
 	void (*durable)(void *arg);
 	/* The image has failed for good. */
@@ -46,8 +48,8 @@ void commit_flush(struct commit *cm, struct image_flush *fl);
 /* Start a round in the background if there are dirty pages. */
 void commit_kick(struct commit *cm);
 
-/* Dirty pages worth a round of their own have piled up. */
-bool commit_is_due(const struct commit *cm);
+/* The same, if enough of them have piled up to be worth a round. */
+void commit_kick_if_due(struct commit *cm);
 
 /* mcache change numbers below this one are durable. */
 uint64_t commit_durable(const struct commit *cm);

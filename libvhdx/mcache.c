@@ -25,6 +25,8 @@ struct mcache {
 	struct list dirty; /* head is the longest dirty */
 	struct list hungry; /* mcache_wait, for want of a free page */
 	unsigned page_cnt, dirty_cnt;
+	unsigned changing_cnt; /* claimed or dirty */
+	unsigned claim_max;
 	bool feeding;
 	bool failed;
 	struct vhdx_err err; /* when failed */
@@ -241,9 +243,39 @@ void mcache_put(struct mcache *mc, struct mpage *p)
 	feed_hungry(mc);
 }
 
-void mcache_dirty(struct mcache *mc, struct mpage *p)
+void mcache_set_claim_max(struct mcache *mc, unsigned max)
+{
+	mc->claim_max = max;
+}
+
+static bool is_changing(const struct mpage *p)
+{
+	return p->claims || p->dirty_seq != MCACHE_CLEAN;
+}
+
+bool mcache_claim(struct mcache *mc, struct mpage *p)
 {
 	ASSERT(p->pins > 0 && !p->loading);
+	if (!is_changing(p)) {
+		if (mc->changing_cnt >= mc->claim_max)
+			return false;
+		mc->changing_cnt++;
+	}
+	p->claims++;
+	return true;
+}
+
+void mcache_unclaim(struct mcache *mc, struct mpage *p)
+{
+	ASSERT(p->claims > 0);
+	p->claims--;
+	if (!is_changing(p))
+		mc->changing_cnt--;
+}
+
+void mcache_dirty(struct mcache *mc, struct mpage *p)
+{
+	ASSERT(p->claims > 0);
 	mc->seq++;
 	if (p->dirty_seq != MCACHE_CLEAN)
 		return;
@@ -261,7 +293,13 @@ bool mcache_fill(struct mcache *mc, uint64_t off, const uint8_t *data)
 	if (!p)
 		return false;
 	memcpy(p->data, data, MPAGE_LEN);
+	if (!mcache_claim(mc, p)) {
+		list_del(&p->hash); /* nobody may see what the file has not */
+		mcache_put(mc, p);
+		return false;
+	}
 	mcache_dirty(mc, p);
+	mcache_unclaim(mc, p);
 	mcache_put(mc, p);
 	return true;
 }
@@ -294,5 +332,7 @@ struct mpage *mcache_take(struct mcache *mc)
 	p->dirty_seq = MCACHE_CLEAN;
 	p->pins++;
 	mc->dirty_cnt--;
+	if (!is_changing(p))
+		mc->changing_cnt--;
 	return p;
 }

@@ -26,6 +26,7 @@ struct mpage {
 	uint64_t off;
 	uint64_t dirty_seq;  /* first change since it was last taken, or CLEAN */
 	unsigned pins;
+	unsigned claims;
 	bool loading;
 	uint8_t *data;
 	struct mcache *mc;
@@ -48,6 +49,7 @@ struct mcache;
  * free one. */
 int mcache_new(struct file *f, unsigned page_cnt, void (*starved)(void *arg),
 	       void *arg, struct mcache **out, struct vhdx_err *e) must_check;
+void mcache_set_claim_max(struct mcache *mc, unsigned max); /* 0 at first */
 void mcache_free(struct mcache *mc); /* NULL allowed; drops dirty pages */
 
 /* [async] Pins the page at off (4 KiB multiple): true with w->page set, or
@@ -55,11 +57,18 @@ void mcache_free(struct mcache *mc); /* NULL allowed; drops dirty pages */
 bool mcache_get(struct mcache *mc, uint64_t off, struct mcache_wait *w);
 void mcache_put(struct mcache *mc, struct mpage *p);
 
-/* The caller has changed, or is about to change, a pinned page. */
+/* Permission to change a pinned page later. At most claim_max pages are
+ * claimed or dirty at once, so that one log entry can carry
+ * them all. False: try again after pages have been taken. A page may be
+ * claimed more than once. */
+bool mcache_claim(struct mcache *mc, struct mpage *p) must_check;
+void mcache_unclaim(struct mcache *mc, struct mpage *p);
+
+/* The caller has changed, or is about to change, a claimed page. */
 void mcache_dirty(struct mcache *mc, struct mpage *p);
 
-/* Puts 4 KiB at off without loading what was there; false if no page is free.
- * The page must not be cached yet. */
+/* Puts 4 KiB at off, dirty, without loading what was there; false if no page
+ * is free or may be claimed. The page must not be cached yet. */
 bool mcache_fill(struct mcache *mc, uint64_t off, const uint8_t *data);
 
 /* No page will be cleaned any more: whoever waits, or would have to wait, for

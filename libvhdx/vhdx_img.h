@@ -49,7 +49,7 @@ struct alloc {
 	unsigned refs;	   /* claims */
 	bool own;	   /* the space was this block's before (soft anchor) */
 	bool published;	   /* in the BAT */
-	struct mpage *page; /* of the BAT entry; pinned */
+	struct mpage *page; /* of the BAT entry; pinned, claimed */
 	struct list waiters; /* image_map, until READY */
 	struct file_io io;
 };
@@ -74,6 +74,7 @@ struct vhdx_image {
 	bool reclaiming;      /* a punch under way */
 	struct list session_waiters; /* image_map */
 	struct list alloc_waiters;   /* image_map, for a free struct alloc */
+	struct list claim_waiters;   /* image_map, to change a page */
 	struct list freed_waiters;   /* image_map, for room in freed[] */
 	struct list grow_queue;	     /* struct alloc */
 	struct list allocs_free;
@@ -131,6 +132,13 @@ bool vmap_entry(struct image_map *m, uint64_t *entry);
 
 /* Runs next() of everybody on a waiting list, and done() of the finished. */
 void vmap_wake(struct list *waiters);
+
+/* Gives the page back; next(m) runs after a round has begun. Always false. */
+bool vmap_wait_for_round(struct image_map *m, struct list *waiters,
+			 bool (*next)(struct image_map *m));
+
+/* Nothing is written any more: m has failed. */
+bool vmap_commit_failed(struct image_map *m);
 
 bool vhdx_map_read(struct image *img, struct image_map *m);
 bool vhdx_map_write(struct image *img, struct image_map *m);

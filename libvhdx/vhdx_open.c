@@ -123,15 +123,24 @@ static void on_durable(void *arg)
 	freed_reclaim(arg);
 }
 
+static void on_taken(void *arg)
+{
+	struct vhdx_image *vi = arg;
+
+	vmap_wake(&vi->claim_waiters);
+}
+
 static void on_failed(void *arg)
 {
 	struct vhdx_image *vi = arg;
 
 	/* Nothing will become durable any more: nobody may wait for it. */
 	vmap_wake(&vi->freed_waiters);
+	vmap_wake(&vi->claim_waiters);
 }
 
 static const struct commit_ops commit_ops = {
+	.taken = on_taken,
 	.durable = on_durable,
 	.failed = on_failed,
 };
@@ -254,6 +263,7 @@ int vhdx_image_open(struct file *f, const struct image_open_opts *o,
 	list_init(&vi->session_waiters);
 	list_init(&vi->alloc_waiters);
 	list_init(&vi->freed_waiters);
+	list_init(&vi->claim_waiters);
 	list_init(&vi->grow_queue);
 	rc = header_load(f, &vi->hdr, e);
 	if (rc)

@@ -76,6 +76,26 @@ void vmap_wake(struct list *waiters)
 	}
 }
 
+bool vmap_wait_for_round(struct image_map *m, struct list *waiters,
+			 bool (*next)(struct image_map *m))
+{
+	vmap_put_page(m);
+	vmap_of(m)->next = next;
+	list_add_tail(waiters, &m->node);
+	commit_kick(vi_of(m->img)->cm);
+	return false;
+}
+
+bool vmap_commit_failed(struct image_map *m)
+{
+	const struct commit *cm = vi_of(m->img)->cm;
+
+	if (!commit_failed(cm))
+		return false;
+	m->res = commit_failure(cm, &m->err);
+	return true;
+}
+
 static enum map_kind kind_of(uint64_t entry)
 {
 	switch (bat_entry_state(entry)) {

@@ -93,23 +93,15 @@ static void session_start(struct vhdx_image *vi)
 
 static bool session_entered(struct image_map *m)
 {
-	struct vhdx_image *vi = vi_of(m->img);
-
-	if (commit_failed(vi->cm)) {
-		m->res = commit_failure(vi->cm, &m->err);
-		return true;
-	}
-	return vmap_of(m)->after(m);
+	return vmap_commit_failed(m) || vmap_of(m)->after(m);
 }
 
 bool session_enter(struct image_map *m, bool (*next)(struct image_map *m))
 {
 	struct vhdx_image *vi = vi_of(m->img);
 
-	if (commit_failed(vi->cm)) { /* nobody would wake us any more */
-		m->res = commit_failure(vi->cm, &m->err);
+	if (vmap_commit_failed(m)) /* nobody would wake us any more */
 		return true;
-	}
 	if (vi->session == SESSION_OPEN)
 		return next(m);
 	vmap_of(m)->next = session_entered;

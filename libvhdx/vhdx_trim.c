@@ -22,12 +22,6 @@ static bool trim_with_page(struct image_map *m);
 /* [async] Starts again from the page: the wait may have changed anything. */
 static bool restart(struct image_map *m)
 {
-	struct vhdx_image *vi = vi_of(m->img);
-
-	if (commit_failed(vi->cm)) { /* nothing it may wait for will come */
-		m->res = commit_failure(vi->cm, &m->err);
-		return true;
-	}
 	return vmap_with_page(m, trim_with_page);
 }
 
@@ -64,22 +58,19 @@ static bool unmap(struct image_map *m, uint64_t entry)
 	struct mpage *p = vmap_of(m)->w.page;
 	unsigned state = vmap_of(m)->zeroes ? BAT_ZERO : BAT_UNMAPPED;
 
-	if (bat_has_space(entry) && !freed_has_room(vi)) {
-		vmap_put_page(m);
-		vmap_of(m)->next = restart;
-		list_add_tail(&vi->freed_waiters, &m->node);
-		commit_kick(vi->cm);
-		return false;
-	}
+	if (bat_has_space(entry) && !freed_has_room(vi))
+		return vmap_wait_for_round(m, &vi->freed_waiters, restart);
+	if (!mcache_claim(vi->mc, p))
+		return vmap_wait_for_round(m, &vi->claim_waiters, restart);
 	bat_set(p, bat_entry_pos(&vi->layout, vmap_blk(m)),
 		bat_entry_make(state, 0));
 	mcache_dirty(vi->mc, p);
+	mcache_unclaim(vi->mc, p);
 	if (bat_has_space(entry))
 		freed_add(vi, bat_entry_off(entry), vi->img.block_len); /* W3 */
 	vmap_put_page(m);
 	m->kind = MAP_ZERO;
-	if (commit_is_due(vi->cm))
-		commit_kick(vi->cm);
+	commit_kick_if_due(vi->cm);
 	return true;
 }
 
@@ -89,7 +80,8 @@ static bool trim_with_page(struct image_map *m)
 	uint64_t entry, in_block = m->voff % m->img->block_len;
 	enum action action;
 
-	if (!vmap_entry(m, &entry)) {
+	/* After a failure nothing that it may have to wait for would come. */
+	if (vmap_commit_failed(m) || !vmap_entry(m, &entry)) {
 		vmap_put_page(m);
 		return true;
 	}

@@ -10,7 +10,7 @@
  *                     published (in the BAT page) <--end_write ok-+
  *                     given back                  <--all claims failed
  *
- * Write-path rules. commit.c turns BAT pages durable under its rules C1..C7;
+ * Write-path rules. commit.c turns BAT pages durable under its rules C1..C8;
  * these say what may be in a page:
  *
  *  W1  A BAT entry enters its page after the payload write that needs it has
@@ -73,6 +73,7 @@ static void alloc_unclaim(struct alloc *al)
 		space_release(&vi->space, al->file_off, vi->img.block_len,
 			      false);
 	list_del(&al->node);
+	mcache_unclaim(vi->mc, al->page);
 	mcache_put(vi->mc, al->page);
 	list_add_head(&vi->allocs_free, &al->node);
 	if (!list_empty(&vi->alloc_waiters))
@@ -189,7 +190,7 @@ void alloc_retry(struct alloc *al)
 
 /* ---- map_write and end_write ------------------------------------------- */
 
-/* Joins the block's allocation; the page's pin is the alloc's. */
+/* Joins the block's allocation; the page's pin and claim are the alloc's. */
 static bool claim(struct image_map *m, struct alloc *al)
 {
 	al->refs++;
@@ -212,6 +213,8 @@ static bool start_alloc(struct image_map *m, uint64_t entry)
 		list_add_tail(&vi->alloc_waiters, &m->node);
 		return false;
 	}
+	if (!mcache_claim(vi->mc, vmap_of(m)->w.page))
+		return vmap_wait_for_round(m, &vi->claim_waiters, write_retry);
 	al = list_first(&vi->allocs_free, struct alloc, node);
 	list_del(&al->node);
 	al->blk = vmap_blk(m);
@@ -236,7 +239,8 @@ static bool write_with_page(struct image_map *m)
 		vmap_put_page(m);
 		return claim(m, al);
 	}
-	if (!vmap_entry(m, &entry)) {
+	/* After a failure nothing that it may have to wait for would come. */
+	if (vmap_commit_failed(m) || !vmap_entry(m, &entry)) {
 		vmap_put_page(m);
 		return true;
 	}
@@ -257,13 +261,8 @@ static bool write_retry(struct image_map *m)
 
 bool vhdx_map_write(struct image *img, struct image_map *m)
 {
-	struct vhdx_image *vi = vi_of(img);
-
+	(void)img;
 	m->claim = NULL;
-	if (commit_failed(vi->cm)) {
-		m->res = commit_failure(vi->cm, &m->err);
-		return true;
-	}
 	return session_enter(m, write_retry);
 }
 
@@ -280,7 +279,6 @@ bool vhdx_end_write(struct image *img, struct image_map *m, bool ok)
 			publish(al); /* W1 */
 		alloc_unclaim(al);
 	}
-	if (commit_is_due(vi->cm))
-		commit_kick(vi->cm);
+	commit_kick_if_due(vi->cm);
 	return true;
 }

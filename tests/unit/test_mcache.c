@@ -34,6 +34,7 @@ static void begin(unsigned pages)
 		T_OK(file_write(file, i * 4096, page, 4096, &t_err));
 	}
 	T_OK(mcache_new(file, pages, on_starved, NULL, &mc, &t_err));
+	mcache_set_claim_max(mc, 3);
 }
 
 static void end(void)
@@ -54,6 +55,13 @@ static struct mpage *get(unsigned n)
 			loop_turn(loop, -1);
 	T_TRUE(w.res == 0 && w.page);
 	return w.page;
+}
+
+static void dirty(struct mpage *p)
+{
+	T_TRUE(mcache_claim(mc, p));
+	mcache_dirty(mc, p);
+	mcache_unclaim(mc, p);
 }
 
 static void a_page_shows_the_file(void)
@@ -89,7 +97,7 @@ static void changed_pages_are_never_dropped(void)
 
 	begin(4);
 	p = get(0);
-	mcache_dirty(mc, p);
+	dirty(p);
 	p->data[0] = 99;
 	mcache_put(mc, p);
 	for (unsigned i = 1; i < 16; i++)
@@ -106,7 +114,7 @@ static void a_taken_page_stays_until_put(void)
 
 	begin(4);
 	p = get(0);
-	mcache_dirty(mc, p);
+	dirty(p);
 	p->data[0] = 99;
 	mcache_put(mc, p);
 	t = mcache_take(mc);
@@ -128,9 +136,9 @@ static void pages_are_taken_in_the_order_of_their_first_change(void)
 	begin(4);
 	for (unsigned i = 0; i < 3; i++) {
 		p[i] = get(order[i]);
-		mcache_dirty(mc, p[i]);
+		dirty(p[i]);
 	}
-	mcache_dirty(mc, p[0]); /* again: keeps its place */
+	dirty(p[0]); /* again: keeps its place */
 	T_EQ_U64(mcache_oldest_dirty(mc), 1);
 	T_EQ_U64(mcache_seq(mc), 4);
 	for (unsigned i = 0; i < 3; i++) {
@@ -141,6 +149,31 @@ static void pages_are_taken_in_the_order_of_their_first_change(void)
 		mcache_put(mc, p[i]);
 	}
 	T_TRUE(!mcache_take(mc) && mcache_dirty_cnt(mc) == 0);
+	end();
+}
+
+static void no_more_pages_are_claimed_or_dirty_than_one_entry_carries(void)
+{
+	struct mpage *p[4], *t;
+
+	begin(8);
+	for (unsigned i = 0; i < 4; i++)
+		p[i] = get(i);
+	dirty(p[0]);
+	T_TRUE(mcache_claim(mc, p[1]) && mcache_claim(mc, p[1]));
+	dirty(p[2]);
+	T_TRUE(!mcache_claim(mc, p[3]));
+	T_TRUE(mcache_claim(mc, p[0])); /* counts already */
+	t = mcache_take(mc);		/* p[0]: still claimed */
+	T_TRUE(!mcache_claim(mc, p[3]));
+	mcache_unclaim(mc, p[0]);
+	T_TRUE(mcache_claim(mc, p[3]));
+	mcache_unclaim(mc, p[3]);
+	mcache_unclaim(mc, p[1]);
+	mcache_unclaim(mc, p[1]);
+	mcache_put(mc, t);
+	for (unsigned i = 0; i < 4; i++)
+		mcache_put(mc, p[i]);
 	end();
 }
 
@@ -192,6 +225,7 @@ static const struct t_test tests[] = {
 	T_TEST(changed_pages_are_never_dropped),
 	T_TEST(a_taken_page_stays_until_put),
 	T_TEST(pages_are_taken_in_the_order_of_their_first_change),
+	T_TEST(no_more_pages_are_claimed_or_dirty_than_one_entry_carries),
 	T_TEST(a_full_cache_serves_waiters_when_a_page_is_put),
 	T_TEST(after_failure_nobody_waits_for_a_free_page),
 	T_END,
