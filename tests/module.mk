@@ -32,7 +32,7 @@ $(B)/tests/unit/unit: $(unit_OBJS) $(sim_OBJS) $(lib_OBJS) $(B)/libvhdx-test.a
 $(B)/tests/crash/crash: $(crash_OBJS) $(sim_OBJS) $(lib_OBJS) $(B)/libvhdx-test.a
 	$(call link,-lcunit)
 
-$(B)/tests/golden/damage: $(golden_OBJS) $(lib_OBJS) $(B)/libvhdx-test.a
+$(B)/tests/golden/damage: $(golden_OBJS) $(sim_OBJS) $(lib_OBJS) $(B)/libvhdx-test.a
 	$(call link,-lcunit)
 
 bench_PROGS := $(bench_OBJS:%.o=%)
