@@ -28,7 +28,7 @@ struct vhd1_check {
 	struct vhd1_header h;
 	struct vhd1_bat bat;
 	uint64_t size_len;
-	struct check_many bad, gaps, hidden;
+	struct check_many bad, stray, gaps, hidden;
 	uint8_t *buf, *bits;
 };
 
@@ -175,10 +175,10 @@ static int check_end(struct vhd1_check *k, struct vhdx_err *e)
 static void tell_bad(void *arg, uint32_t blk, const char *text)
 {
 	struct vhd1_check *k = arg;
+	bool in_use = blk < k->bat.need;
 
-	if (check_in_full(&k->bad))
-		check_say(k->c, blk < k->bat.need ? VHDX_SEV_ERROR
-						  : VHDX_SEV_WARNING,
+	if (check_in_full(in_use ? &k->bad : &k->stray))
+		check_say(k->c, in_use ? VHDX_SEV_ERROR : VHDX_SEV_WARNING,
 			  CHECK_NO_FIX, VHDX_OBJ_BAT,
 			  k->bat.off + (uint64_t)blk * 4, SPEC, "%s", text);
 }
@@ -221,6 +221,8 @@ static int audit_bat(struct vhd1_check *k, struct vhdx_err *e)
 		return rc;
 	check_rest(k->c, &k->bad, VHDX_SEV_ERROR, CHECK_NO_FIX, VHDX_OBJ_BAT,
 		   SPEC, "damaged BAT entries");
+	check_rest(k->c, &k->stray, VHDX_SEV_WARNING, CHECK_NO_FIX,
+		   VHDX_OBJ_BAT, SPEC, "entries beyond the disk's size");
 	check_rest(k->c, &k->gaps, VHDX_SEV_NOTE, CHECK_NO_FIX,
 		   VHDX_OBJ_PAYLOAD, SPEC, "ranges that belong to nothing");
 	k->c->result->blocks_allocated = k->bat.used_cnt;
