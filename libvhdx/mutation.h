@@ -22,12 +22,17 @@
 	M(HEADER_SYNC, "a header copy is durable before the other is touched") \
 	M(REPLAY_SYNC, "replayed bytes are durable before LogGuid is cleared") \
 	M(REPLAY_IGNORES_CRC, "R1: an entry counts only if its checksum is right") \
-	M(VHD_SYNC_BEFORE_BAT, "V3: payload, bitmaps and growth are durable before the BAT") \
+	M(VHD_SYNC_BEFORE_BAT, \
+	  "V3: payload, bitmaps and growth are durable before the BAT") \
 	M(VHD_SYNC_AFTER_BAT, "V4: the BAT is durable when a flush completes") \
-	M(VHD_BAT_COVERED, "V5: a BAT sector publishes only what the sync before it covered") \
-	M(VHD_FOOTER_ALONE, "V6: no block is placed while the footer is being written") \
-	M(VHD_TAIL_CUT, "V2: what a crash left behind the last block is cut off before the space is used") \
-	M(VHD_BITMAP_ONES, "V3: a published block's bitmap says that it holds data")
+	M(VHD_BAT_COVERED, \
+	  "V5: a BAT sector publishes only what a sync has covered") \
+	M(VHD_FOOTER_ALONE, \
+	  "V6: no block is placed while the footer is being written") \
+	M(VHD_TAIL_CUT, \
+	  "V2: what a crash left behind the last block is cut off") \
+	M(VHD_BITMAP_ONES, \
+	  "V3: a published block's bitmap says that it holds data")
 
 #define MUTATION_ENUM(name, text) MUT_##name,
 enum mutation { MUT_NONE, MUTATION_LIST(MUTATION_ENUM) MUT_CNT };
