@@ -50,8 +50,8 @@ tsan_unit()
 crash_long()
 {
 	variant release tests &&
-		build/release/tests/crash/crash --seed "$(date +%j%H%M)" \
-			--seconds "${CRASH_LONG_SECONDS:-1200}"
+		build/release/tests/crash/crash --seed "$(date +1%j%H%M)" \
+			--seconds "$crash_seconds"
 }
 
 asan_crash()
@@ -82,6 +82,11 @@ long_stage "fuzz replay" scripts/fuzz.sh replay
 if [ -f tests/crash/crash.c ]; then
 	long_stage "asan crash" bash -c asan_crash
 	long_stage "mutation proof" bash -c mutations
+	# What is left, less a minute for the last case to end.
+	crash_seconds=${CRASH_LONG_SECONDS:-1200}
+	left=$((budget - SECONDS - 60))
+	[ "$crash_seconds" -le "$left" ] || crash_seconds=$((left > 1 ? left : 1))
+	export crash_seconds
 	long_stage "crash long" bash -c crash_long
 fi
 stages_end check-long

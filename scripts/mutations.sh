@@ -12,15 +12,13 @@ if ! $crash --seconds 10 >/dev/null 2>&1; then
 	echo "control: the suite fails although nothing is broken"
 	exit 1
 fi
-printf '%-18s %6s  %s\n' mutation seconds verdict
 while IFS=$'\t' read -r name rule; do
 	began=$SECONDS
 	out=$($crash --mutation "$name" --expect-failure --seconds "$limit" \
 		2>/dev/null)
 	rc=$?
-	printf '%-18s %6d  %s\n' "$name" $((SECONDS - began)) \
-		"$(echo "$out" | tail -n 1 | cut -c1-150)"
-	printf '%-18s         (rule: %s)\n' '' "$rule"
+	printf '%-22s %s\n%22s %s (%d s)\n' "$name" "$rule" '' \
+		"$(echo "$out" | tail -n 1 | cut -c1-120)" $((SECONDS - began))
 	if [ $rc = 0 ]; then
 		caught=$((caught + 1))
 	else

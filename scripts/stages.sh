@@ -8,6 +8,7 @@ set -u
 
 stages_dir=${B:-build/release}/logs
 stages_table=
+stages_running=
 stages_failed=0
 mkdir -p "$stages_dir"
 stages_logs=()
@@ -16,19 +17,28 @@ stages_logs=()
 # 77 is "skipped"; the last line of the output says why.
 stage()
 {
-	local name=$1 log began rc verdict
+	local name=$1 log began rc verdict out tee
 	shift
 	log=$stages_dir/${name// /-}.log
 	began=$SECONDS
 	printf '\n==== %s: %s\n' "$name" "$*"
-	timeout --foreground -k 10 "${STAGE_SECONDS:-7200}" "$@" 2>&1 |
-		tee "$log"
-	rc=${PIPESTATUS[0]}
+	exec {out}> >(trap '' INT; exec tee "$log")
+	tee=$!
+	# A process group of its own, so that all of it can be stopped.
+	set -m
+	timeout -k 10 "${STAGE_SECONDS:-7200}" "$@" </dev/null >&"$out" 2>&1 &
+	stages_running=$!
+	set +m
+	wait "$stages_running"
+	rc=$?
+	stages_running=
+	exec {out}>&-
+	wait "$tee"
 	stages_logs+=("$log")
 	case $rc in
 	0) verdict=ok ;;
 	77) verdict="skipped: $(tail -n 1 "$log")" ;;
-	124) verdict="FAILED: not done after $STAGE_SECONDS s" ;;
+	124 | 137) verdict="FAILED: not done after $((SECONDS - began)) s" ;;
 	*) verdict="FAILED: status $rc, see $log" ;;
 	esac
 	case $verdict in FAILED*) stages_failed=$((stages_failed + 1)) ;; esac
@@ -36,6 +46,13 @@ stage()
 		$((SECONDS - began)) "$verdict")$'\n'
 	return 0
 }
+
+stages_stop()
+{
+	[ -z "$stages_running" ] || kill -TERM -- "-$stages_running" 2>/dev/null
+	exit 130
+}
+trap stages_stop INT TERM
 
 stages_end()
 {
