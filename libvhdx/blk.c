@@ -280,7 +280,7 @@ static void step(struct breq *b)
 	transferred(b);
 }
 
-/* ---- the start of a request ----------------------------------------------- */
+/* ---- the start of a request ---------------------------------------------- */
 
 static int check_range(const struct image *img, const struct vhdx_req *req,
 		       struct vhdx_err *e)
@@ -386,7 +386,7 @@ void vhdx_blk_submit(struct vhdx_blk *blk, struct vhdx_req *req)
 		start(b);
 }
 
-/* ---- the handle ------------------------------------------------------------ */
+/* ---- the handle ---------------------------------------------------------- */
 
 void vhdx_blk_geometry(const struct vhdx_blk *blk, struct vhdx_geometry *g)
 {

@@ -13,7 +13,7 @@
 #include "le.h"
 #include "mem.h"
 
-/* ---- telling -------------------------------------------------------------- */
+/* ---- telling ------------------------------------------------------------- */
 
 static const struct {
 	enum vhdx_severity sev;
@@ -94,7 +94,7 @@ void bat_say_rest(struct bat_check *b)
 			   VHDX_OBJ_BAT, kinds[i].spec, kinds[i].what);
 }
 
-/* ---- walking -------------------------------------------------------------- */
+/* ---- walking ------------------------------------------------------------- */
 
 struct bat_slot bat_slot_at(const struct bat_check *b, uint64_t idx)
 {
@@ -141,7 +141,7 @@ int bat_walk(struct bat_check *b, bat_window_fn *fn, struct vhdx_err *e)
 	return rc;
 }
 
-/* ---- the rules ------------------------------------------------------------- */
+/* ---- the rules ----------------------------------------------------------- */
 
 /* A block of len bytes, of which the first `need` hold something. */
 static void examine_place(struct bat_check *b, uint64_t idx, uint64_t off,
@@ -297,7 +297,7 @@ static int first_pass(struct bat_check *b, uint64_t first, uint8_t *entries,
 	return 0;
 }
 
-/* ---- all of it ------------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------- */
 
 static void say_fixed(const struct bat_check *b)
 {

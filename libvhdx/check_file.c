@@ -11,7 +11,7 @@
 #include "header.h"
 #include "mem.h"
 
-/* ---- raw files ------------------------------------------------------------ */
+/* ---- raw files ----------------------------------------------------------- */
 
 static bool named(const char *path, const char *suffix)
 {
@@ -61,7 +61,7 @@ static int check_raw(struct check *c, struct vhdx_err *e)
 	return 0;
 }
 
-/* ---- entry ---------------------------------------------------------------- */
+/* ---- entry --------------------------------------------------------------- */
 
 static int check_file(struct check *c, struct vhdx_err *e)
 {

@@ -146,8 +146,9 @@ static void say_current(const struct vck *v)
 
 	if (h->seq > SEQ_LAST_USABLE)
 		check_warn(v->c, VHDX_OBJ_HEADER, off, "2.2.2",
-			   "header: SequenceNumber is %" PRIu64 ", which leaves "
-			   "no room for updates: the file can only be read",
+			   "header: SequenceNumber is %" PRIu64 ", which "
+			   "leaves no room for updates: the file can only be "
+			   "read",
 			   h->seq);
 	if (h->log_len == 0)
 		check_note(v->c, VHDX_OBJ_HEADER, off, "2.2.2",

@@ -24,7 +24,7 @@ struct known {
 		      uint64_t off);
 };
 
-/* ---- values --------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------- */
 
 static void file_params(struct vck *v, const uint8_t *b, uint32_t len,
 			uint64_t off)
@@ -154,7 +154,7 @@ static const struct known known[] = {
 	  NULL },
 };
 
-/* ---- the table -------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------- */
 
 static const struct fmt_meta_entry *find(const struct fmt_meta_table *t,
 					 const bool *good,

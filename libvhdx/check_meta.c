@@ -41,8 +41,8 @@ static void say_entries(struct vck *v, struct table *m)
 		   "2.6.1.2", "bad metadata entries");
 	if (users > FMT_META_USER_MAX)
 		check_error(v->c, VHDX_OBJ_META, v->meta->off, "2.6.1.2",
-			    "the metadata table has %u user entries, at most %u "
-			    "are allowed", users, FMT_META_USER_MAX);
+			    "the metadata table has %u user entries, at most "
+			    "%u are allowed", users, FMT_META_USER_MAX);
 }
 
 /* What is wrong between entries k < i, or NULL. */

@@ -109,7 +109,7 @@ static int say_bad_copies(struct vck *v, const struct copy c[2],
 	return 0;
 }
 
-/* ---- the entries ----------------------------------------------------------- */
+/* ---- the entries --------------------------------------------------------- */
 
 static uint64_t entry_off(const struct vck *v, uint32_t i)
 {

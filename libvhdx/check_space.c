@@ -108,8 +108,9 @@ int vck_space(struct vck *v, struct vhdx_err *e)
 		return 0;
 	if (v->map.cnt < vck_mib_cnt(v))
 		check_warn(v->c, VHDX_OBJ_PAYLOAD, v->map.cnt * MIB, "",
-			   "beyond the first %" PRIu64 " MiB of the file it was "
-			   "not examined whether blocks overlap", v->map.cnt);
+			   "beyond the first %" PRIu64 " MiB of the file it "
+			   "was not examined whether blocks overlap",
+			   v->map.cnt);
 	s = find_free(&v->map);
 	v->c->result->leaked_len = (s.mib_cnt - s.tail_cnt) * MIB;
 	if (s.run_cnt)

@@ -30,7 +30,7 @@
 enum file_op {
 	FILE_READ,
 	FILE_WRITE,
-	FILE_SYNC,     /* data, and the metadata needed to find it (fdatasync) */
+	FILE_SYNC,     /* data, and what is needed to find it (fdatasync) */
 	FILE_TRUNCATE, /* to `off` bytes, either way */
 	FILE_ZERO,
 	FILE_PUNCH,
@@ -43,8 +43,8 @@ struct file_io {
 	enum file_op op;
 	uint64_t off;	       /* bytes */
 	uint64_t len;	       /* bytes; all but SYNC and TRUNCATE */
-	const struct iovec *iov; /* READ, WRITE: transfer starts iov_skip bytes */
-	int iov_cnt;		 /* into it and is len bytes long */
+	const struct iovec *iov; /* READ, WRITE: transfer is len bytes */
+	int iov_cnt;		 /* long and starts iov_skip bytes in */
 	uint64_t iov_skip;
 	void (*done)(struct file_io *io);
 	void *opaque;	       /* the submitter's */

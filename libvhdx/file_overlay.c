@@ -9,7 +9,8 @@
  * other by one small machine, so that nothing is allocated per request:
  *
  *	queue -> next_request() -> step(): zeros are filled in at once;
- *	gap -> read from the base into the caller's buffers -> gap_done() -> step
+ *	gap -> read from the base into the caller's buffers -> gap_done() ->
+ *		step
  *	page -> read its data sector into `page`, patch -> page_done() -> step
  *	all of it done -> complete() -> next_request()
  */
@@ -42,7 +43,7 @@ static struct overlay *overlay_of(struct file *f)
 	return container_of(f, struct overlay, file);
 }
 
-/* ---- from items to disjoint ranges ------------------------------------------------ */
+/* ---- from items to disjoint ranges --------------------------------------- */
 
 static int cmp_u64(const void *a, const void *b)
 {
@@ -187,7 +188,7 @@ static const struct replay_item *range_from(const struct overlay *o,
 	return lo < o->range_cnt ? &o->range[lo] : NULL;
 }
 
-/* ---- reading ------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------- */
 
 /* The next len bytes of the request come from src, or are zeros. */
 static void deliver(struct overlay *o, const uint8_t *src, uint64_t len)
@@ -321,7 +322,7 @@ static void start(struct loop_task *t)
 		complete(o); /* a sync: there is nothing to make durable */
 }
 
-/* ---- the file ------------------------------------------------------------------------- */
+/* ---- the file ------------------------------------------------------------ */
 
 /* Reads and syncs only: file_submit() lets nothing else through. */
 static void overlay_submit(struct file *f, struct file_io *io)

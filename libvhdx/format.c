@@ -269,9 +269,9 @@ int regions_decode(const uint8_t *b, uint64_t off,
 				   "\"regi\"", get_be32(b));
 	if (get_le32(b + REGIONS_CRC) != crc)
 		return err_corrupt(e, VHDX_OBJ_REGION, off, "2.2.3.1",
-				   "region table: checksum is 0x%08x, its bytes "
-				   "give 0x%08x", get_le32(b + REGIONS_CRC),
-				   crc);
+				   "region table: checksum is 0x%08x, its "
+				   "bytes give 0x%08x",
+				   get_le32(b + REGIONS_CRC), crc);
 	out->cnt = get_le32(b + REGIONS_CNT);
 	if (out->cnt > FMT_REGION_MAX)
 		return err_corrupt(e, VHDX_OBJ_REGION, off, "2.2.3.1",

@@ -240,7 +240,8 @@ static inline uint64_t bat_payload_index(const struct bat_geom *g, uint64_t blk)
 	return blk + blk / g->chunk_ratio;
 }
 
-static inline uint64_t bat_bitmap_index(const struct bat_geom *g, uint64_t chunk)
+static inline uint64_t bat_bitmap_index(const struct bat_geom *g,
+					uint64_t chunk)
 {
 	return chunk * (g->chunk_ratio + 1) + g->chunk_ratio;
 }

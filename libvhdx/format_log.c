@@ -71,7 +71,7 @@ enum {
 
 static_assert(DATA_BYTES + DATA_BYTES_LEN == DATA_SEQ_LOW, "data sector");
 
-/* ---- entry ---------------------------------------------------------------- */
+/* ---- entry --------------------------------------------------------------- */
 
 static int entry_verify_lens(const struct fmt_log_entry *n, uint64_t off,
 			     uint32_t log_len, struct vhdx_err *e)
@@ -156,7 +156,7 @@ uint32_t log_entry_stored_crc(const uint8_t *entry)
 	return get_le32(entry + ENTRY_CRC);
 }
 
-/* ---- descriptors ----------------------------------------------------------- */
+/* ---- descriptors --------------------------------------------------------- */
 
 int log_desc_decode(const uint8_t b[FMT_LOG_DESC_LEN], uint64_t off,
 		    uint64_t seq, struct fmt_log_desc *out,
@@ -222,7 +222,7 @@ void log_desc_encode(const struct fmt_log_desc *in, uint8_t b[FMT_LOG_DESC_LEN])
 	put_le64(b + DESC_SEQ, in->seq);
 }
 
-/* ---- data sectors ----------------------------------------------------------- */
+/* ---- data sectors -------------------------------------------------------- */
 
 int log_data_verify(const uint8_t sector[FMT_LOG_SECTOR], uint64_t off,
 		    uint64_t seq, struct vhdx_err *e)

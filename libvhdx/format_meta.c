@@ -10,7 +10,7 @@
  *	12	20	reserved, 0
  *	32	32 * n	entries:
  *		0	16	ItemId; (ItemId, IsUser) is unique
- *		16	4	Offset in the region, at least 64 KiB; 0 if empty
+ *		16	4	Offset in the region, from 64 KiB; 0 if empty
  *		20	4	Length, at most 1 MiB; 0: present but empty
  *		24	4	bit 0 IsUser, 1 IsVirtualDisk, 2 IsRequired,
  *				others 0
@@ -155,9 +155,9 @@ int meta_header_decode(const uint8_t b[FMT_META_ENTRY_LEN], uint64_t off,
 	for (unsigned i = 8; i < META_ENTRY; i++)
 		if (b[i] != 0 && i / 2 != META_CNT / 2)
 			return err_corrupt(e, VHDX_OBJ_META, off + i,
-					   "2.6.1.1", "metadata table: reserved "
-					   "byte %u is 0x%02x, must be 0", i,
-					   b[i]);
+					   "2.6.1.1",
+					   "metadata table: reserved byte %u "
+					   "is 0x%02x, must be 0", i, b[i]);
 	return 0;
 }
 

@@ -21,7 +21,7 @@ static int no_memory(struct vhdx_err *e)
 	return err_set(e, VHDX_E_NOMEM, "no memory for regions and metadata");
 }
 
-/* ---- regions ---------------------------------------------------------------- */
+/* ---- regions ------------------------------------------------------------- */
 
 static int load_copy(struct file *f, int copy, uint8_t *buf,
 		     struct fmt_region_table *t, bool *good,
@@ -158,7 +158,7 @@ int layout_load_regions(struct file *f, const struct fmt_header *hdr,
 	return 0;
 }
 
-/* ---- metadata ----------------------------------------------------------------- */
+/* ---- metadata ------------------------------------------------------------ */
 
 enum { ITEM_PARAMS, ITEM_SIZE, ITEM_ID, ITEM_LSS, ITEM_PSS, ITEM_CNT };
 
@@ -366,7 +366,7 @@ int layout_load_meta(struct file *f, struct layout *l, struct vhdx_err *e)
 	return verify_bat_room(f, l, e);
 }
 
-/* ---- all of it ---------------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------- */
 
 static int load_ident(struct file *f, struct layout *l, struct vhdx_err *e)
 {

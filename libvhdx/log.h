@@ -24,7 +24,7 @@ struct log {
 	unsigned page_max;   /* pages an entry can carry */
 	uint8_t *buf;	     /* owned; the entry being built */
 	size_t entry_len;    /* of the entry in buf */
-	struct iovec iov[2]; /* its parts: to the end of the ring, and wrapped */
+	struct iovec iov[2]; /* its parts: up to the ring's end, and wrapped */
 	uint64_t part_off[2]; /* file offsets of the parts */
 	int part_cnt;
 };

@@ -236,7 +236,7 @@ void mcache_put(struct mcache *mc, struct mpage *p)
 	ASSERT(p->pins > 0);
 	if (--p->pins || p->dirty_seq != MCACHE_CLEAN)
 		return;
-	if (list_empty(&p->hash)) /* its load failed: no content worth keeping */
+	if (list_empty(&p->hash)) /* its load failed: nothing to keep */
 		list_add_head(&mc->idle, &p->link);
 	else
 		list_add_tail(&mc->idle, &p->link);

@@ -24,7 +24,7 @@ struct mpage {
 	struct list link;    /* on the LRU, the dirty list, or nothing */
 	struct list waiters; /* of a page being loaded */
 	uint64_t off;
-	uint64_t dirty_seq;  /* first change since it was last taken, or CLEAN */
+	uint64_t dirty_seq;  /* first change since last taken, or CLEAN */
 	unsigned pins;
 	unsigned claims;
 	bool loading;

@@ -12,19 +12,29 @@
 
 #define MUTATION_LIST(M) \
 	M(COMMIT_PAYLOAD_SYNC, \
-	  "C1 C3: payload and home writes are durable before the next log entry") \
-	M(COMMIT_LOG_SYNC, "C2: a log entry is durable before its pages go home") \
-	M(CLOSE_HOME_SYNC, "C5: pages are durable at home before LogGuid is cleared") \
-	M(PUBLISH_AFTER_PAYLOAD, "W1: a block enters the BAT only after its payload is written") \
-	M(ZERO_REUSED_SPACE, "W2: stale space is zeroed before it is given out") \
-	M(FREED_AFTER_COMMIT, "W3: freed space waits until its freeing is durable") \
-	M(GROWTH_COUNTS, "W5: a log entry promises only a file size that is durable") \
-	M(HEADER_SYNC, "a header copy is durable before the other is touched") \
-	M(REPLAY_SYNC, "replayed bytes are durable before LogGuid is cleared") \
-	M(REPLAY_IGNORES_CRC, "R1: an entry counts only if its checksum is right") \
+	  "C1 C3: payload and home writes are durable before the next entry") \
+	M(COMMIT_LOG_SYNC, \
+	  "C2: a log entry is durable before its pages go home") \
+	M(CLOSE_HOME_SYNC, \
+	  "C5: pages are durable at home before LogGuid is cleared") \
+	M(PUBLISH_AFTER_PAYLOAD, \
+	  "W1: a block enters the BAT only after its payload is written") \
+	M(ZERO_REUSED_SPACE, \
+	  "W2: stale space is zeroed before it is given out") \
+	M(FREED_AFTER_COMMIT, \
+	  "W3: freed space waits until its freeing is durable") \
+	M(GROWTH_COUNTS, \
+	  "W5: a log entry promises only a file size that is durable") \
+	M(HEADER_SYNC, \
+	  "a header copy is durable before the other is touched") \
+	M(REPLAY_SYNC, \
+	  "replayed bytes are durable before LogGuid is cleared") \
+	M(REPLAY_IGNORES_CRC, \
+	  "R1: an entry counts only if its checksum is right") \
 	M(VHD_SYNC_BEFORE_BAT, \
 	  "V3: payload, bitmaps and growth are durable before the BAT") \
-	M(VHD_SYNC_AFTER_BAT, "V4: the BAT is durable when a flush completes") \
+	M(VHD_SYNC_AFTER_BAT, \
+	  "V4: the BAT is durable when a flush completes") \
 	M(VHD_BAT_COVERED, \
 	  "V5: a BAT sector publishes only what a sync has covered") \
 	M(VHD_FOOTER_ALONE, \

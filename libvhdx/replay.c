@@ -11,7 +11,7 @@
 #define DESC_BUF_LEN (16u * FMT_LOG_SECTOR)
 #define RUN_LEN MIB /* of data sectors that are read at once */
 
-/* ---- walking the sequence --------------------------------------------------------- */
+/* ---- walking the sequence ------------------------------------------------ */
 
 /* As replay_walk's fn; data_off: file offset of a data descriptor's sector. */
 typedef int walk_fn(void *arg, uint64_t log_off,
@@ -146,7 +146,7 @@ int replay_walk(struct file *f, const struct fmt_header *hdr,
 	return walk(f, hdr, s, call_public, &p, e);
 }
 
-/* ---- items ------------------------------------------------------------------------ */
+/* ---- items --------------------------------------------------------------- */
 
 struct collect {
 	const struct fmt_header *hdr;
@@ -245,7 +245,7 @@ void replay_free(struct replay_seq *s)
 	s->item_cnt = 0;
 }
 
-/* ---- applying --------------------------------------------------------------------- */
+/* ---- applying ------------------------------------------------------------ */
 
 void replay_patch(const struct replay_item *it, uint8_t sector[4096])
 {

@@ -47,7 +47,7 @@ struct scan {
 	uint32_t crc, stored_crc;
 };
 
-/* ---- one entry ---------------------------------------------------------------- */
+/* ---- one entry ----------------------------------------------------------- */
 
 static bool take_descs(struct scan *s, const uint8_t *b, uint32_t max)
 {
@@ -134,7 +134,7 @@ static int feed(struct scan *s, const uint8_t *b, uint32_t pos, bool last,
 	return add_found(s, e);
 }
 
-/* ---- the ring ------------------------------------------------------------------- */
+/* ---- the ring ------------------------------------------------------------ */
 
 /* The next part of the ring from *pos on that may hold anything but zeros;
  * *cnt sectors, 0: none. Zeros end an entry being checked. */
@@ -198,7 +198,7 @@ static int find_entries(struct scan *s, struct vhdx_err *e)
 	return rc;
 }
 
-/* ---- the active sequence ---------------------------------------------------------- */
+/* ---- the active sequence ------------------------------------------------- */
 
 /* Does entry i continue with the one that follows it in the ring? */
 static bool linked(const struct scan *s, size_t i)

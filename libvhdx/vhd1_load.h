@@ -106,8 +106,9 @@ static inline uint32_t vhd1_bat_used_len(const struct vhd1_bat *b, uint32_t blk)
 
 /* Tells fn of every entry that cannot be right, and marks it VHD1_BAD: outside
  * the file (limit: where its usable part ends), over a structure, or over
- * another block. Also sets data_end, whole_end and the counts. `gap` (may be NULL) is
- * called for every range between two structures that nothing refers to. */
+ * another block. Also sets data_end, whole_end and the counts. `gap` (may be
+ * NULL) is called for every range between two structures that nothing refers
+ * to. */
 typedef void vhd1_bad_fn(void *arg, uint32_t blk, const char *text);
 typedef void vhd1_gap_fn(void *arg, uint64_t off, uint64_t len);
 int vhd1_bat_audit(struct vhd1_bat *b, uint64_t limit, vhd1_bad_fn *fn,

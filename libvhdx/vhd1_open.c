@@ -163,8 +163,8 @@ static int check_sound(struct opening *op, struct vhdx_err *e)
 	if (op->bat.bad_cnt)
 		return err_corrupt(e, VHDX_OBJ_BAT, op->bat.off, "VHD",
 				   "%s: %ju entries of the BAT are damaged: it "
-				   "can be opened for reading only", op->f->path,
-				   (uintmax_t)op->bat.bad_cnt);
+				   "can be opened for reading only",
+				   op->f->path, (uintmax_t)op->bat.bad_cnt);
 	if (vhd1_footers_differ(&op->ft, &grave) && grave)
 		return err_corrupt(e, VHDX_OBJ_FOOTER, op->ft.end.off, "VHD",
 				   "%s: the footer at file offset %ju and its "

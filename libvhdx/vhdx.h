@@ -129,7 +129,7 @@ struct vhdx_info {
 	uint32_t block_len;	/* 0: none */
 	uint32_t sector_len;
 	uint32_t physical_sector_len;
-	uint8_t disk_id[16];	/* VHDX page-83 id; VHD unique id (big-endian) */
+	uint8_t disk_id[16];	/* VHDX page-83 id; VHD unique id, big-endian */
 	char creator[257];	/* UTF-8, unprintables replaced; "" unknown */
 	/* VHDX only */
 	uint8_t file_write_guid[16];

@@ -82,7 +82,7 @@ struct vhdx_geometry {
 	uint64_t size_len;	    /* bytes */
 	uint32_t sector_len;	    /* logical sector: 512 or 4096 */
 	uint32_t physical_sector_len;
-	uint32_t block_len;	    /* allocation unit; 0 = none (raw, fixed VHD) */
+	uint32_t block_len;	    /* allocation unit; 0: raw, fixed VHD */
 	bool read_only;
 	bool can_discard;
 };

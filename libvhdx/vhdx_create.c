@@ -54,11 +54,12 @@ static int write_log(struct file *f, const struct create_place *p,
 
 	memset(buf, 0, CHUNK_LEN);
 	for (uint64_t pos = 0; pos < p->log_len && !rc; pos += CHUNK_LEN)
-		rc = file_write(f, p->log_off + pos, buf, CHUNK_LEN, e); /* N2 */
+		/* N2 */
+		rc = file_write(f, p->log_off + pos, buf, CHUNK_LEN, e);
 	return rc;
 }
 
-/* ---- metadata ----------------------------------------------------------------- */
+/* ---- metadata ------------------------------------------------------------ */
 
 static uint8_t *add_item(struct fmt_meta_table *t, uint8_t *region,
 			 const struct guid *id, uint32_t len, bool vdisk)
@@ -102,7 +103,7 @@ static int write_meta(struct file *f, const struct create_place *p,
 	return file_write(f, p->meta_off, buf, FMT_META_TABLE_LEN + 4096, e);
 }
 
-/* ---- BAT ------------------------------------------------------------------------ */
+/* ---- BAT ----------------------------------------------------------------- */
 
 /* A fixed disk's BAT: its blocks lie in the file one behind the other. */
 static int write_bat(struct file *f, const struct create_place *p,
@@ -135,7 +136,7 @@ static int write_bat(struct file *f, const struct create_place *p,
 	return rc;
 }
 
-/* ---- header section --------------------------------------------------------------- */
+/* ---- header section ------------------------------------------------------ */
 
 static int write_regions(struct file *f, const struct create_place *p,
 			 uint8_t *buf, struct vhdx_err *e)
@@ -187,7 +188,7 @@ static int write_headers(struct file *f, const struct create_place *p,
 	return file_write(f, FMT_HEADER_OFF(0), buf, 2 * second, e);
 }
 
-/* ---- all of it ---------------------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------- */
 
 static int write_body(struct file *f, const struct create_place *p,
 		      const struct vhdx_create_opts *o, uint8_t *buf,

@@ -61,7 +61,7 @@ static int session_new(const char *path, unsigned flags, struct session **out,
 	return 0;
 }
 
-/* ---- show ------------------------------------------------------------------ */
+/* ---- show ---------------------------------------------------------------- */
 
 struct show {
 	void (*entry)(void *, const struct vhdx_log_entry *);
@@ -140,7 +140,7 @@ int vhdx_log_show(const char *path,
 	return rc;
 }
 
-/* ---- replay and discard ------------------------------------------------------ */
+/* ---- replay and discard -------------------------------------------------- */
 
 int vhdx_log_replay(const char *path, uint64_t *entries, struct vhdx_err *e)
 {

@@ -190,7 +190,8 @@ static int open_writable(struct vhdx_image *vi, struct vhdx_err *e)
 	vi->freed = mem_alloc(VI_FREED * sizeof(*vi->freed));
 	vi->region_copy = mem_alloc(FMT_REGION_LEN);
 	if (!vi->allocs || !vi->freed || !vi->region_copy)
-		return err_set(e, VHDX_E_NOMEM, "no memory to open for writing");
+		return err_set(e, VHDX_E_NOMEM,
+			       "no memory to open for writing");
 	alloc_init(vi);
 	loop_task_init(&vi->grow_task, grow_start);
 	return commit_new(vi->img.file, &vi->hdr, vi->mc, &commit_ops, vi,

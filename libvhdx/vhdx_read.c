@@ -130,7 +130,7 @@ static uint64_t same_blocks(struct image_map *m, uint64_t entry,
 			break;
 		if (bat_verify(&vi->layout, &vi->hdr.cur, vi->img.file->size,
 			       blk + cnt, next, NULL))
-			break; /* the caller meets the error when he gets there */
+			break; /* the caller meets it when he gets there */
 		cnt++;
 	}
 	return cnt;

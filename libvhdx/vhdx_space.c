@@ -177,7 +177,7 @@ void space_wait_growth(struct vhdx_image *vi, struct alloc *al)
 	loop_defer(vi->img.file->loop, &vi->grow_task);
 }
 
-/* ---- giving space back ---------------------------------------------------- */
+/* ---- giving space back --------------------------------------------------- */
 
 bool freed_has_room(const struct vhdx_image *vi)
 {

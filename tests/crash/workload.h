@@ -16,7 +16,7 @@ enum spread {
 			freed space is soon reused by another block */
 	SPREAD_WIDE, /* each write hits another page of the BAT */
 	SPREAD_GROW, /* new blocks, each of which makes the file grow, against a
-			background of unmaps and flushes with nothing else due */
+			background of unmaps and flushes, nothing else due */
 };
 
 struct profile {

@@ -10,7 +10,7 @@
 #include "layout.h"
 #include "le.h"
 
-/* ---- places and numbers ------------------------------------------------------ */
+/* ---- places and numbers -------------------------------------------------- */
 
 static const struct {
 	const char *name;
@@ -146,7 +146,7 @@ bool damage_option(const struct damage *d, const struct damage_args *a,
 	return false;
 }
 
-/* ---- commands ------------------------------------------------------------------ */
+/* ---- commands ------------------------------------------------------------ */
 
 static bool has_arg(const struct damage_args *a, const char *text)
 {
@@ -415,7 +415,7 @@ static int cmd_parent(struct damage *d, const struct damage_args *a,
 				  4, e);
 }
 
-/* ---- running ---------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------- */
 
 static const struct {
 	const char *name;

@@ -19,7 +19,7 @@ int damage_dirty(struct damage *d, const struct damage_args *a,
 	return header_update(d->file, &p, e);
 }
 
-/* ---- reading and writing around the end of the ring -------------------------- */
+/* ---- reading and writing around the end of the ring ---------------------- */
 
 static int ring(struct damage *d, uint64_t at, uint8_t *b, uint64_t len,
 		bool write, struct vhdx_err *e)
@@ -58,7 +58,7 @@ int damage_seal(struct damage *d, const struct damage_args *a,
 	return rc;
 }
 
-/* ---- making an entry ----------------------------------------------------------- */
+/* ---- making an entry ----------------------------------------------------- */
 
 struct making {
 	struct fmt_log_entry head;

@@ -76,7 +76,7 @@ static void flip(uint64_t off, uint8_t mask)
 	T_OK(file_write(f, off, &b, 1, &t_err));
 }
 
-/* ---- finding the sequence --------------------------------------------------------- */
+/* ---- finding the sequence ------------------------------------------------ */
 
 static void a_log_without_entries_is_corrupt(void)
 {
@@ -232,7 +232,7 @@ static void the_last_sequence_number_has_no_successor(void)
 	drop();
 }
 
-/* ---- shapes of entries -------------------------------------------------------------- */
+/* ---- shapes of entries --------------------------------------------------- */
 
 static void pages_entry(uint32_t cnt)
 {
@@ -376,7 +376,7 @@ static void later_changes_win_whatever_their_kind(void)
 	drop();
 }
 
-/* ---- torn and damaged entries --------------------------------------------------------- */
+/* ---- torn and damaged entries -------------------------------------------- */
 
 static void an_entry_that_lacks_any_sector_does_not_count(void)
 {
@@ -502,7 +502,7 @@ static void an_entry_is_as_long_as_its_descriptors_say(void)
 	drop();
 }
 
-/* ---- file sizes ------------------------------------------------------------------------ */
+/* ---- file sizes ---------------------------------------------------------- */
 
 static void a_truncated_file_is_refused(void)
 {
@@ -571,7 +571,7 @@ static void zeroing_200_terabytes_costs_nothing(void)
 	drop();
 }
 
-/* ---- R3 -------------------------------------------------------------------------------- */
+/* ---- R3 ------------------------------------------------------------------ */
 
 static void nothing_below_the_region_tables_is_written(void)
 {
@@ -611,7 +611,7 @@ static void the_log_does_not_write_to_itself(void)
 	drop();
 }
 
-/* ---- idempotence ------------------------------------------------------------------------ */
+/* ---- idempotence --------------------------------------------------------- */
 
 static void random_log(uint64_t seed)
 {
@@ -674,7 +674,7 @@ static void an_interrupted_replay_is_simply_repeated(void)
 	drop();
 }
 
-/* ---- bounds ----------------------------------------------------------------------------- */
+/* ---- bounds -------------------------------------------------------------- */
 
 /* A file that counts what is read from it. */
 static struct file counted;
@@ -794,7 +794,7 @@ static void running_out_of_memory_is_an_error_and_no_leak(void)
 	T_EQ_U64(mem_live_cnt(), live);
 }
 
-/* ---- telling ---------------------------------------------------------------------------- */
+/* ---- telling ------------------------------------------------------------- */
 
 static char told[256];
 
@@ -817,7 +817,8 @@ static int tell(void *arg, uint64_t off, const struct fmt_log_entry *n,
 
 static void a_walk_tells_entries_and_their_descriptors(void)
 {
-	const struct t_change c[] = { { HOME, 0, 1 }, { HOME + 4096, 4096, 0 } };
+	const struct t_change c[] = { { HOME, 0, 1 },
+				      { HOME + 4096, 4096, 0 } };
 
 	make();
 	t_log_entry(&lg, c, 1);

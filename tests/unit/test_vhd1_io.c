@@ -148,7 +148,7 @@ static void zeroes_over_data_read_as_zeros_and_keep_the_rest(void)
 	tv_end();
 }
 
-/* ---- order, and what it costs --------------------------------------------- */
+/* ---- order, and what it costs -------------------------------------------- */
 
 static void a_block_is_not_in_the_bat_before_a_flush(void)
 {
@@ -280,7 +280,7 @@ static void flushes_in_flight_together_share_their_syncs(void)
 	tv_end();
 }
 
-/* ---- where things are -------------------------------------------------------- */
+/* ---- where things are ---------------------------------------------------- */
 
 static void payload_lies_on_4_kib_and_the_footer_right_behind(void)
 {
@@ -358,7 +358,7 @@ static void entries_beyond_the_disk_survive_a_rewrite_of_their_sector(void)
 	tv_end();
 }
 
-/* ---- bitmaps that others wrote ------------------------------------------------ */
+/* ---- bitmaps that others wrote ------------------------------------------- */
 
 static uint64_t with_clear_bitmap(uint8_t fill)
 {
@@ -475,7 +475,7 @@ static void bits_that_could_not_be_written_are_written_next_time(void)
 	tv_end();
 }
 
-/* ---- failures ------------------------------------------------------------------- */
+/* ---- failures ------------------------------------------------------------ */
 
 static void fail_next(unsigned ops, uint64_t nth, int sys_errno)
 {

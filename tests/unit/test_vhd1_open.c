@@ -42,7 +42,7 @@ static void expect_sound_and_closed(void)
 	tv_close();
 }
 
-/* ---- which footer -------------------------------------------------------------- */
+/* ---- which footer -------------------------------------------------------- */
 
 static void without_the_end_footer_the_copy_is_used_and_nothing_changes(void)
 {
@@ -251,7 +251,7 @@ static void footers_of_two_sizes_refuse_writing_only(void)
 	tv_end();
 }
 
-/* ---- sizes ---------------------------------------------------------------------- */
+/* ---- sizes --------------------------------------------------------------- */
 
 static void smaller_geometry(struct vhd1_footer *f)
 {
@@ -326,7 +326,7 @@ static void a_size_off_the_sectors_is_cut_and_told_of(void)
 	tv_end();
 }
 
-/* ---- refusals ------------------------------------------------------------------- */
+/* ---- refusals ------------------------------------------------------------ */
 
 static void as_differencing(struct vhd1_footer *f)
 {
@@ -425,7 +425,7 @@ static void a_table_too_large_for_memory_is_refused_by_arithmetic(void)
 	tv_end();
 }
 
-/* ---- damaged entries --------------------------------------------------------------- */
+/* ---- damaged entries ----------------------------------------------------- */
 
 static void expect_block_lost(uint32_t sector)
 {
@@ -489,7 +489,7 @@ static void a_last_block_may_be_short(void)
 	tv_end();
 }
 
-/* ---- creating -------------------------------------------------------------------- */
+/* ---- creating ------------------------------------------------------------ */
 
 static void a_fixed_disk_is_its_size_and_a_footer(void)
 {
@@ -587,7 +587,7 @@ static void running_out_of_memory_while_opening_leaks_nothing(void)
 	tv_end();
 }
 
-/* ---- images that Windows tools wrote ------------------------------------------------ */
+/* ---- images that Windows tools wrote ------------------------------------- */
 
 /* True: open, with what the file says in *info. */
 static bool open_sample(const char *name, unsigned flags,

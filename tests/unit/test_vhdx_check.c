@@ -90,7 +90,7 @@ static void says(struct rig *r, const char *part)
 	"create\nblock 0\ndirty 7\ntruncate end+1M\n" \
 	"entry 0 seq=5 bat=1:0x500006 flushed=6M last=6M\n"
 
-/* ---- sound files -------------------------------------------------------------- */
+/* ---- sound files --------------------------------------------------------- */
 
 static void new_image_has_nothing_to_say(void)
 {
@@ -135,7 +135,7 @@ static void chunks_of_4k_sectors_are_larger(void)
 	rig_down(&r);
 }
 
-/* ---- nothing is written ------------------------------------------------------- */
+/* ---- nothing is written -------------------------------------------------- */
 
 static void unchanged_by(const char *script, unsigned flags)
 {
@@ -171,7 +171,7 @@ static void repair_writes_nothing_while_the_log_cannot_be_replayed(void)
 	unchanged_by(DIRTY_BLOCK "flip log\nflip region1", REPAIR);
 }
 
-/* ---- repair --------------------------------------------------------------------- */
+/* ---- repair -------------------------------------------------------------- */
 
 static void mended(const char *script, const char *what)
 {
@@ -251,7 +251,7 @@ static void repair_changes_only_the_file_write_guid_of_the_header(void)
 	rig_down(&r);
 }
 
-/* ---- what repair leaves alone ----------------------------------------------------- */
+/* ---- what repair leaves alone -------------------------------------------- */
 
 static void kept(const char *script, const char *what)
 {
@@ -292,7 +292,7 @@ static void sound_anchor_keeps_its_space(void)
 	rig_down(&r);
 }
 
-/* ---- bounds ------------------------------------------------------------------------ */
+/* ---- bounds -------------------------------------------------------------- */
 
 static void many_findings_are_summed_up(void)
 {

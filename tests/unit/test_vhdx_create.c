@@ -280,7 +280,7 @@ static void running_out_of_memory_is_an_error_and_no_leak(void)
 	T_EQ_U64(mem_live_cnt(), live);
 }
 
-/* ---- other programs ----------------------------------------------------------------- */
+/* ---- other programs ------------------------------------------------------ */
 
 static const char *real_file(void)
 {

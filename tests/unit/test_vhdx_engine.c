@@ -104,7 +104,7 @@ static bool is_zero(uint64_t voff, size_t len)
 	return buf[0] == 0 && memcmp(buf, buf + 1, len - 1) == 0;
 }
 
-/* ---- content --------------------------------------------------------------- */
+/* ---- content ------------------------------------------------------------- */
 
 static void a_new_disk_reads_as_zeros(void)
 {
@@ -194,7 +194,7 @@ static void a_read_only_disk_refuses_changes(void)
 	end();
 }
 
-/* ---- discard ------------------------------------------------------------------ */
+/* ---- discard ------------------------------------------------------------- */
 
 static void a_discarded_block_reads_zeros_and_gives_its_space_back(void)
 {
@@ -313,7 +313,7 @@ static void empty_parts_of_a_huge_disk_are_one_extent(void)
 	end();
 }
 
-/* ---- concurrency ----------------------------------------------------------------- */
+/* ---- concurrency --------------------------------------------------------- */
 
 struct burst {
 	struct vhdx_req req;
@@ -395,7 +395,7 @@ static void more_dirty_bat_pages_than_the_cache_holds_all_succeed(void)
 	end();
 }
 
-/* ---- cost -------------------------------------------------------------------------- */
+/* ---- cost ---------------------------------------------------------------- */
 
 static unsigned syncs_of_flush(void)
 {
@@ -431,7 +431,7 @@ static void a_thousand_new_blocks_cost_a_handful_of_syncs(void)
 	end();
 }
 
-/* ---- order ---------------------------------------------------------------------------- */
+/* ---- order --------------------------------------------------------------- */
 
 static struct fmt_header header_now(void)
 {
