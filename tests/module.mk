@@ -21,18 +21,25 @@ $(unit_OBJS) $(sim_OBJS) $(lib_OBJS) $(crash_OBJS) $(bench_OBJS) \
 $(golden_OBJS) $(fuzz_ALL): \
 	MODCFLAGS := $(tests_CPPFLAGS)
 
+# What tests share, as an archive: each program takes what it needs, so that the
+# fuzzers do without CUnit.
+tests_LIBS := $(B)/libtests.a $(B)/libvhdx-test.a
+$(B)/libtests.a: $(sim_OBJS) $(lib_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
 $(B)/tests/suites.inc: $(wildcard tests/unit) tests/module.mk
 	@mkdir -p $(@D)
 	@for n in $(unit_NAMES); do echo "T_SUITE($$n)"; done > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(B)/tests/unit/main.o: $(B)/tests/suites.inc
 
-$(B)/tests/unit/unit: $(unit_OBJS) $(sim_OBJS) $(lib_OBJS) $(B)/libvhdx-test.a
+$(B)/tests/unit/unit: $(unit_OBJS) $(tests_LIBS)
 	$(call link,-lcunit)
-$(B)/tests/crash/crash: $(crash_OBJS) $(sim_OBJS) $(lib_OBJS) $(B)/libvhdx-test.a
+$(B)/tests/crash/crash: $(crash_OBJS) $(tests_LIBS)
 	$(call link,-lcunit)
 
-$(B)/tests/golden/damage: $(golden_OBJS) $(sim_OBJS) $(lib_OBJS) $(B)/libvhdx-test.a
+$(B)/tests/golden/damage: $(golden_OBJS) $(tests_LIBS)
 	$(call link,-lcunit)
 
 bench_PROGS := $(bench_OBJS:%.o=%)
@@ -42,9 +49,9 @@ $(bench_PROGS): %: %.o $(B)/libvhdx-test.a
 # Searching needs clang and VARIANT=fuzz; replaying a corpus needs neither.
 fuzz_PROGS := $(fuzz_NAMES:%=$(B)/fuzz/%)
 replay_PROGS := $(fuzz_NAMES:%=$(B)/fuzz/replay_%)
-$(fuzz_PROGS): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(fuzz_OBJS) $(sim_OBJS) $(B)/libvhdx-test.a
+$(fuzz_PROGS): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(fuzz_OBJS) $(tests_LIBS)
 	$(call link,-fsanitize=fuzzer)
-$(replay_PROGS): $(B)/fuzz/replay_%: $(B)/tests/fuzz/%.o $(fuzz_MAIN) $(fuzz_OBJS) $(sim_OBJS) $(B)/libvhdx-test.a
+$(replay_PROGS): $(B)/fuzz/replay_%: $(B)/tests/fuzz/%.o $(fuzz_MAIN) $(fuzz_OBJS) $(tests_LIBS)
 	$(call link,)
 
 ifeq ($(call have_pkg,cunit),yes)
