@@ -42,7 +42,7 @@ static int found(struct vhd1_check *k, int rc, const struct vhdx_err *why,
 	return 0;
 }
 
-/* ---- the footer's fields ------------------------------------------------ */
+/* ---- the footer's fields ------------------------------------------------- */
 
 static void check_sizes(struct vhd1_check *k)
 {
@@ -170,14 +170,14 @@ static int check_end(struct vhd1_check *k, struct vhdx_err *e)
 	return 0;
 }
 
-/* ---- the BAT ------------------------------------------------------------ */
+/* ---- the BAT ------------------------------------------------------------- */
 
 static void tell_bad(void *arg, uint32_t blk, const char *text)
 {
 	struct vhd1_check *k = arg;
 	bool in_use = blk < k->bat.need;
 
-	if (check_in_full(in_use ? &k->bad : &k->stray))
+	if (check_in_full(in_use ? &k->bad : &k->stray) && text)
 		check_say(k->c, in_use ? VHDX_SEV_ERROR : VHDX_SEV_WARNING,
 			  CHECK_NO_FIX, VHDX_OBJ_BAT,
 			  k->bat.off + (uint64_t)blk * 4, SPEC, "%s", text);
@@ -231,7 +231,7 @@ static int audit_bat(struct vhd1_check *k, struct vhdx_err *e)
 	return 0;
 }
 
-/* ---- sector bitmaps ----------------------------------------------------- */
+/* ---- sector bitmaps ------------------------------------------------------ */
 
 static bool is_zero(const uint8_t *b, size_t len)
 {
@@ -246,16 +246,23 @@ static int count_hidden(struct vhd1_check *k, uint32_t blk, uint64_t *cnt,
 	uint64_t len = vhd1_bat_used_len(&k->bat, blk);
 
 	*cnt = 0;
-	for (uint64_t pos = 0; pos < len; pos += BUF_LEN) {
-		size_t n = (size_t)u64_min(BUF_LEN, len - pos);
-		int rc = file_read(k->f, at + pos, k->buf, n, e);
+	for (uint64_t pos = 0; pos < len;) {
+		uint64_t data, run;
+		int rc = file_next_data(k->f, at + pos, &data, &run, e);
 
+		if (rc == 0 && (run == 0 || data - at >= len))
+			return 0; /* zeros to the end */
+		pos = align_down(data - at, VHD1_SECTOR);
+		size_t n = (size_t)u64_min(BUF_LEN, len - pos);
+		if (rc == 0)
+			rc = file_read(k->f, at + pos, k->buf, n, e);
 		if (rc)
 			return err_wrap(e, rc, "reading block %u", blk);
 		for (size_t i = 0; i < n; i += VHD1_SECTOR)
 			if (!vhd1_bit(k->bits, (pos + i) / VHD1_SECTOR) &&
 			    !is_zero(k->buf + i, VHD1_SECTOR))
 				++*cnt;
+		pos += n;
 	}
 	return 0;
 }
@@ -301,7 +308,7 @@ static int check_bitmaps(struct vhd1_check *k, struct vhdx_err *e)
 	return 0;
 }
 
-/* ---- all of it ---------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------- */
 
 static int check_map(struct vhd1_check *k, struct vhdx_err *e)
 {

@@ -19,7 +19,7 @@
 #define VHD1_LOCATOR_CNT 8u
 #define VHD1_SIZE_MAX (2040 * GIB)
 #define VHD1_NO_OFF UINT64_MAX	/* data_off of a fixed disk */
-#define VHD1_ABSENT UINT32_MAX	/* BAT entry of a block that is not there */
+#define VHD1_ABSENT UINT32_MAX	/* BAT entry of a block without a place */
 #define VHD1_BAT_PER_SECTOR (VHD1_SECTOR / 4)
 
 #define VHD1_COOKIE "conectix"

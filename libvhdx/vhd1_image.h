@@ -61,7 +61,7 @@ enum vhd1_round {
 struct vhd1 {
 	struct image img;
 	struct vhd1_bat bat;
-	uint8_t footer[VHD1_FOOTER_LEN]; /* its bytes, unknown fields too */
+	uint8_t footer[VHD1_FOOTER_LEN]; /* as it is in the file */
 	bool failed;
 	struct vhdx_err cause;	/* the first one */
 	struct raw_extent extent; /* read-only images: holes of the file */

@@ -147,7 +147,7 @@ int vhd1_header_load(struct file *f, const struct vhd1_footer *ft,
 	return vhd1_header_decode(b, ft->data_off, out, e);
 }
 
-/* ---- the block allocation table ---------------------------------------- */
+/* ---- the block allocation table ------------------------------------------ */
 
 static int check_table(const struct file *f, const struct vhd1_header *h,
 		       uint64_t header_off, uint64_t need, struct vhdx_err *e)
@@ -294,19 +294,22 @@ static const char *id_text(uint32_t id, char *buf, size_t len)
 	}
 }
 
-static void mark_bad(struct audit *a, uint32_t blk, const char *text)
+/* Millions of entries can be bad: only the first ones are put into words. */
+static bool mark_bad(struct audit *a, uint32_t blk)
 {
 	struct vhd1_bat *b = a->b;
 
 	if (b->flags[blk] & VHD1_BAD)
-		return;
+		return false;
 	b->flags[blk] |= VHD1_BAD;
 	if (blk < b->need)
 		b->bad_cnt++;
 	else
 		b->stray_cnt++;
-	if (a->fn)
-		a->fn(a->arg, blk, text);
+	if (b->bad_cnt + b->stray_cnt <= VHD1_BAD_WORDS)
+		return true;
+	a->fn(a->arg, blk, NULL);
+	return false;
 }
 
 static void bad_place(struct audit *a, uint32_t blk, uint64_t limit)
@@ -314,24 +317,26 @@ static void bad_place(struct audit *a, uint32_t blk, uint64_t limit)
 	struct vhd1_bat *b = a->b;
 	char text[256];
 
+	if (!mark_bad(a, blk))
+		return;
 	snprintf(text, sizeof(text), "BAT entry %u: the block is said to be at "
 		 "file offset %ju and takes %ju bytes, but the space for "
 		 "blocks ends at %ju", blk, (uintmax_t)vhd1_bat_off(b, blk),
 		 (uintmax_t)used_len(b, blk), (uintmax_t)limit);
-	mark_bad(a, blk, text);
+	a->fn(a->arg, blk, text);
 }
 
 static void bad_overlap(struct audit *a, uint32_t id, uint32_t other)
 {
 	char text[256], n[32];
 
-	if (id >= ID_FIRST)
+	if (id >= ID_FIRST || !mark_bad(a, id))
 		return;
 	snprintf(text, sizeof(text), "BAT entry %u: the block is said to be at "
 		 "file offset %ju, which overlaps %s", id,
 		 (uintmax_t)vhd1_bat_off(a->b, id),
 		 id_text(other, n, sizeof(n)));
-	mark_bad(a, id, text);
+	a->fn(a->arg, id, text);
 }
 
 static void add_key(struct audit *a, uint64_t off, uint32_t id)
@@ -412,18 +417,23 @@ int vhd1_bat_audit(struct vhd1_bat *b, uint64_t limit, vhd1_bad_fn *fn,
 
 /* ---- putting the end of the file in order -------------------------------- */
 
+/* Is what lies behind whole_end known to be nothing? Not if an entry is
+ * damaged or could not be looked at; and Xen keeps a map of its own behind the
+ * BAT, which can be the last thing in the file. */
+static bool end_is_known(const struct vhd1_footers *ft,
+			 const struct vhd1_bat *b)
+{
+	return memcmp(ft->use->f.creator_app, "tap", 4) != 0 &&
+	       !b->bad_cnt && !b->stray_cnt &&
+	       (uint64_t)b->cnt * 4 == b->table_len;
+}
+
 uint64_t vhd1_tail_len(const struct file *f, const struct vhd1_footers *ft,
 		       const struct vhd1_bat *b)
 {
 	uint64_t end = ft->end.valid ? ft->end.off : f->size;
-	/* Xen keeps a map of its own behind the BAT, which can be the last
-	 * thing in the file. */
-	bool xen = memcmp(ft->use->f.creator_app, "tap", 4) == 0;
 
-	/* Nor is anything known if not every entry could be looked at. */
-	if (xen || b->bad_cnt || b->stray_cnt ||
-	    (uint64_t)b->cnt * 4 < b->table_len ||
-	    end < b->whole_end + VHD1_SLACK_LEN)
+	if (!end_is_known(ft, b) || end < b->whole_end + VHD1_SLACK_LEN)
 		return 0;
 	return end - b->whole_end;
 }
@@ -442,18 +452,17 @@ int vhd1_mend(struct file *f, const struct vhd1_footers *ft,
 	      const struct vhd1_bat *b, uint64_t *footer_off,
 	      struct vhdx_err *e)
 {
-	uint64_t tail = vhd1_tail_len(f, ft, b), off = ft->end.off;
+	uint64_t off = ft->end.off;
 	int rc = 0;
 
 	*footer_off = off;
 	if (!ft->head.valid)
 		rc = put_footer(f, ft, 0, e);
-	if (rc || (ft->end.valid && !tail))
+	if (rc || (ft->end.valid && !vhd1_tail_len(f, ft, b)))
 		return rc;
-	/* Without a tail, what stands behind the last block is less than a
-	 * leak, or Xen's; the footer then goes behind that. */
-	off = vhd1_footer_off(tail ? b->whole_end
-				   : u64_max(b->whole_end, f->size));
+	off = vhd1_footer_off(end_is_known(ft, b)
+				      ? b->whole_end
+				      : u64_max(b->whole_end, f->size));
 	rc = put_footer(f, ft, off, e);
 	if (rc == 0 && f->size > off + VHD1_FOOTER_LEN &&
 	    !MUTATED(VHD_TAIL_CUT)) {

@@ -54,7 +54,7 @@ enum vhd1_state {
 };
 #define VHD1_STATE_MASK 0x07u
 #define VHD1_FULL 0x10u /* its bitmap is known to be all ones */
-#define VHD1_BAD 0x20u	/* its BAT entry is damaged: never read or written */
+#define VHD1_BAD 0x20u	/* its BAT entry is damaged: not to be used */
 
 /* The map of a dynamic or differencing disk. */
 struct vhd1_bat {
@@ -106,9 +106,9 @@ static inline uint32_t vhd1_bat_used_len(const struct vhd1_bat *b, uint32_t blk)
 
 /* Tells fn of every entry that cannot be right, and marks it VHD1_BAD: outside
  * the file (limit: where its usable part ends), over a structure, or over
- * another block. Also sets data_end, whole_end and the counts. `gap` (may be
- * NULL) is called for every range between two structures that nothing refers
- * to. */
+ * another block. Sets data_end, whole_end and the counts. `gap` (may be NULL)
+ * is called for every range between two structures that nothing refers to. */
+#define VHD1_BAD_WORDS 100u /* text is NULL from then on */
 typedef void vhd1_bad_fn(void *arg, uint32_t blk, const char *text);
 typedef void vhd1_gap_fn(void *arg, uint64_t off, uint64_t len);
 int vhd1_bat_audit(struct vhd1_bat *b, uint64_t limit, vhd1_bad_fn *fn,

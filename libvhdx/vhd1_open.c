@@ -135,7 +135,7 @@ static void tell_bad(void *arg, uint32_t blk, const char *text)
 {
 	struct opening *op = arg;
 
-	if (blk < op->bat.need && op->bat.bad_cnt == 1)
+	if (text && blk < op->bat.need && op->bat.bad_cnt == 1)
 		tell(op, "%s; such blocks cannot be read: run check", text);
 }
 
