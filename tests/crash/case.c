@@ -11,8 +11,7 @@
 #include "t.h"
 
 #define MOMENTS 24	/* looked at per workload, at most */
-#define STATES 10	/* per moment */
-#define SUBSETS_OF 3	/* so many open operations: all subsets */
+#define STATES 10	/* per moment, at most */
 #define MOMENTS_AGAIN 3 /* of a recovery */
 #define STATES_AGAIN 2
 
@@ -24,11 +23,11 @@ struct acase {
 	struct verdict *v;
 	struct loop *loop;
 	struct model *model;
-	struct disk *disk;
+	struct rig rig;
 	/* For the reproducer. */
 	uint64_t at, state, at2, state2;
 	bool crashed, again;
-	char where[128];
+	char where[CRASH_TEXT_LEN];
 };
 
 static uint64_t below(struct acase *c, uint64_t n)
@@ -65,11 +64,6 @@ void make_image(struct loop *l, const struct profile *pf, struct memimg *out)
 
 /* ---- the workload ------------------------------------------------------ */
 
-static uint64_t pos_of(void *arg)
-{
-	return disk_pos(arg);
-}
-
 /* One session: open, requests, close, look at the closed file. */
 static bool session(struct acase *c, struct workload *w)
 {
@@ -77,7 +71,7 @@ static bool session(struct acase *c, struct workload *w)
 	struct vhdx_blk *blk;
 	struct vhdx_err e;
 
-	blk = open_device(disk_open(c->disk), c->pf->format, true, c->v);
+	blk = open_device(rig_open(&c->rig, c->loop), c->pf->format, true, c->v);
 	if (!blk)
 		return false;
 	workload_session(w, blk);
@@ -88,7 +82,8 @@ static bool session(struct acase *c, struct workload *w)
 	if (vhdx_blk_close(blk, &e))
 		verdict_set(c->v, "closing: %s", e.text);
 	else
-		clean_verify(c->loop, disk_content(c->disk), &x, c->v);
+		clean_verify(c->loop, crash_disk_content(c->rig.disk), &x,
+			     c->v);
 	return !c->v->bad;
 }
 
@@ -97,8 +92,8 @@ static bool workload(struct acase *c, uint64_t seed, unsigned sessions)
 	struct workload w;
 
 	workload_init(&w, c->pf, c->model, seed);
-	w.pos = pos_of;
-	w.pos_arg = c->disk;
+	w.pos = rig_pos;
+	w.pos_arg = &c->rig;
 	for (unsigned i = 0; i < sessions; i++)
 		if (!session(c, &w))
 			return false;
@@ -107,45 +102,52 @@ static bool workload(struct acase *c, uint64_t seed, unsigned sessions)
 
 /* ---- power fails ------------------------------------------------------- */
 
-static uint64_t pick_state(struct acase *c, unsigned open, unsigned i)
+/* Recovers img on a disk of its own, which is left in *r with its record. */
+static void recover(struct acase *c, const struct memimg *img,
+		    struct expect *x, struct rig *r)
 {
-	if (open <= SUBSETS_OF && i < 1u << open)
-		return DISK_SUBSET | i;
-	return i < 2 ? i : 2 + below(c, UINT32_MAX);
+	guid_seed_for_tests(c->state + 1);
+	rig_init(r, img, c->state + 1);
+	recover_writable(rig_open(r, c->loop), x, c->v);
+	if (!c->v->bad)
+		clean_verify(c->loop, crash_disk_content(r->disk), x, c->v);
+	c->t->recoveries++;
 }
 
-/* Power fails during the recovery that `first` has recorded. */
-static void fail_again(struct acase *c, struct disk *first, struct expect *x)
+/* Power fails at `at` of the recovery that `first` has recorded. */
+static void fail_again_at(struct acase *c, struct rig *first, uint64_t at,
+			  uint64_t state, struct expect *x)
 {
-	bool one = c->only->given && c->only->again;
-	uint64_t cnt = disk_pos(first);
+	struct memimg img;
+	struct rig r;
+
+	c->at2 = at;
+	c->state2 = state;
+	rig_state(first, at, state, &img);
+	recover(c, &img, x, &r);
+	memimg_free(&img);
+	if (!c->v->bad)
+		rig_fini(&r);
+}
+
+static void fail_again(struct acase *c, struct rig *first, struct expect *x)
+{
+	uint64_t at[MOMENTS_AGAIN], cnt;
 
 	c->again = true;
-	for (unsigned i = 0; i < (one ? 1 : MOMENTS_AGAIN) && cnt; i++) {
-		uint64_t at = one ? c->only->at2 : 1 + below(c, cnt);
-
-		for (unsigned k = 0; k < (one ? 1 : STATES_AGAIN); k++) {
-			struct memimg img;
-			struct disk *d;
-
-			c->at2 = at;
-			c->state2 = one ? c->only->state2
-					: below(c, 2) ? below(c, 2)
-						      : below(c, UINT32_MAX);
-			disk_state(first, c->at2, c->state2, &img);
-			d = disk_new(c->loop, &img, 1);
-			recover_writable(disk_open(d), x, c->v);
-			c->t->recoveries++;
-			if (!c->v->bad)
-				clean_verify(c->loop, disk_content(d), x,
-					     c->v);
-			memimg_free(&img);
-			if (c->v->bad)
-				return; /* d may be in use */
-			disk_free(d);
-		}
+	if (c->only->again) {
+		fail_again_at(c, first, c->only->at2, c->only->state2, x);
+		return;
 	}
-	c->again = false;
+	cnt = rig_instants(first, MOMENTS_AGAIN, &c->rng, at);
+	for (uint64_t i = 0; i < cnt; i++)
+		for (uint64_t n = 0; n < STATES_AGAIN && !c->v->bad; n++)
+			fail_again_at(c, first, at[i],
+				      rig_state_number(first, at[i],
+						       below(c, 4), &c->rng),
+				      x);
+	if (!c->v->bad)
+		c->again = false;
 }
 
 static void dump(const struct acase *c, const struct memimg *img, char *path,
@@ -180,70 +182,45 @@ static void fail_once(struct acase *c, uint64_t at, uint64_t state)
 {
 	struct expect x = { c->pf, c->model, at, false, 0 };
 	struct memimg img;
-	struct disk *d;
+	struct rig r = { NULL, NULL };
 	char path[256];
 
 	c->at = at;
 	c->state = state;
-	disk_state(c->disk, at, state, &img);
-	d = disk_new(c->loop, &img, state + 1);
+	c->t->states++;
+	rig_state(&c->rig, at, state, &img);
 	if (below(c, 4) == 0 || c->only->given)
 		recover_readonly(c->loop, &img, &x, c->v);
 	if (!c->v->bad)
-		recover_writable(disk_open(d), &x, c->v);
-	if (!c->v->bad)
-		clean_verify(c->loop, disk_content(d), &x, c->v);
-	c->t->recoveries++;
-	c->t->states++;
+		recover(c, &img, &x, &r);
 	if (!c->v->bad && (below(c, 6) == 0 || c->only->again))
-		fail_again(c, d, &x);
+		fail_again(c, &r, &x);
 	if (c->v->bad) {
-		disk_describe(c->disk, at, c->where, sizeof(c->where));
+		crash_event_text(c->rig.world, at, c->where);
 		dump(c, &img, path, sizeof(path));
 		fprintf(stderr, "image as found after power failed: %s\n",
 			path);
 	} else {
-		disk_free(d);
+		rig_fini(&r);
 	}
 	memimg_free(&img);
 }
 
 static void fail_at(struct acase *c, uint64_t at)
 {
-	unsigned open = disk_open_cnt(c->disk, at);
-	unsigned states = open <= SUBSETS_OF ? (1u << open) + (open ? 2 : 0)
-					     : STATES;
+	uint64_t cnt = rig_state_cnt(&c->rig, at, STATES);
 
 	c->t->moments++;
-	for (unsigned i = 0; i < states && !c->v->bad; i++)
-		fail_once(c, at, pick_state(c, open, i));
+	for (uint64_t n = 0; n < cnt && !c->v->bad; n++)
+		fail_once(c, at, rig_state_number(&c->rig, at, n, &c->rng));
 }
 
-static int ascending(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* All moments where there are few, else a sample, in order: that is cheaper
- * for the disk. */
 static void fail_everywhere(struct acase *c)
 {
-	uint64_t cnt = disk_pos(c->disk), at[MOMENTS];
+	uint64_t at[MOMENTS];
+	size_t cnt = rig_instants(&c->rig, MOMENTS, &c->rng, at);
 
-	if (cnt < MOMENTS) {
-		for (uint64_t i = 0; i <= cnt && !c->v->bad; i++)
-			fail_at(c, i);
-		return;
-	}
-	for (unsigned i = 0; i < MOMENTS; i++) {
-		at[i] = below(c, cnt + 1);
-		if (below(c, 3)) /* most is open just before a sync ends */
-			at[i] = disk_next_sync(c->disk, at[i]);
-	}
-	qsort(at, MOMENTS, sizeof(at[0]), ascending);
-	for (unsigned i = 0; i < MOMENTS && !c->v->bad; i++)
+	for (size_t i = 0; i < cnt && !c->v->bad; i++)
 		fail_at(c, at[i]);
 }
 
@@ -269,10 +246,10 @@ static bool start_dirty(struct acase *c)
 
 	if (!workload(c, c->seed ^ 0xd1e7, 1))
 		return false;
-	x.pos = below(c, disk_pos(c->disk) + 1);
-	disk_state(c->disk, x.pos, below(c, UINT32_MAX), &img);
-	disk_free(c->disk);
-	c->disk = disk_new(c->loop, &img, c->seed);
+	x.pos = below(c, rig_pos(&c->rig) + 1);
+	rig_state(&c->rig, x.pos, below(c, UINT32_MAX), &img);
+	rig_fini(&c->rig);
+	rig_init(&c->rig, &img, c->seed);
 	if (file_mem_new(c->loop, "dirty", &img, &f, &e))
 		abort();
 	f->writable = false;
@@ -310,7 +287,7 @@ static void add_reproducer(struct acase *c)
 		snprintf(p, left, " --at2 %ju --state2 %ju",
 			 (uintmax_t)c->at2, (uintmax_t)c->state2);
 	else
-		snprintf(p, left, "\n  power failed at: %s", c->where);
+		snprintf(p, left, "\n  power failed after %s", c->where);
 }
 
 bool case_run(const struct profile *pf, uint64_t seed, const struct only *only,
@@ -327,7 +304,7 @@ bool case_run(const struct profile *pf, uint64_t seed, const struct only *only,
 		abort();
 	make_image(c.loop, pf, &img);
 	c.model = model_new(pf->size_len, seed);
-	c.disk = disk_new(c.loop, &img, seed);
+	rig_init(&c.rig, &img, seed);
 	memimg_free(&img);
 	t->cases++;
 	if ((seed % 3 || start_dirty(&c)) &&
@@ -342,7 +319,7 @@ bool case_run(const struct profile *pf, uint64_t seed, const struct only *only,
 		add_reproducer(&c);
 		return false; /* loop and disk may be in use: leave them */
 	}
-	disk_free(c.disk);
+	rig_fini(&c.rig);
 	model_free(c.model);
 	loop_free(c.loop);
 	return true;

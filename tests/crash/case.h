@@ -27,10 +27,16 @@ struct only {
 bool case_run(const struct profile *pf, uint64_t seed, const struct only *only,
 	      struct tally *t, struct verdict *v);
 
-/* The same workload, short, with the Nth file operation failing, for every N.
- * (fault.c) */
-bool fault_run(const struct profile *pf, uint64_t seed, uint64_t only_nth,
-	       struct tally *t, struct verdict *v);
+/* The same workload, short, with the Nth file operation of a kind failing, for
+ * every kind and N (fault.c). */
+struct only_fault {
+	enum file_op op;
+	uint64_t nth; /* 0: all */
+};
+
+bool fault_run(const struct profile *pf, uint64_t seed,
+	       const struct only_fault *only, struct tally *t,
+	       struct verdict *v);
 
 /* An empty image as the profile wants it. */
 void make_image(struct loop *l, const struct profile *pf, struct memimg *out);

@@ -40,7 +40,7 @@ static struct options {
 	uint64_t seed;
 	const struct profile *profile; /* NULL: all */
 	struct only only;
-	uint64_t nth; /* fault run: only this one */
+	struct only_fault only_fault;
 	bool faults_only, once, expect_failure;
 } opt = { .seconds = 20, .seed = 1 };
 
@@ -72,7 +72,7 @@ static void one_case(struct worker *w, unsigned self, uint64_t i)
 	if (!opt.faults_only && !case_run(&profiles[p], seed, &opt.only, t, &v))
 		goto failed;
 	if (i / profile_cnt % 4 == 0 || opt.faults_only)
-		if (!fault_run(&profiles[p], seed, opt.nth, t, &v))
+		if (!fault_run(&profiles[p], seed, &opt.only_fault, t, &v))
 			goto failed;
 	alarm(0);
 	return;
@@ -273,7 +273,7 @@ static int report_caught(void)
 
 static const char usage[] =
 	"crash [--seconds N] [--seed S] [--profile P] [--once]\n"
-	"      [--at K --state X [--at2 K --state2 X]] [--faults [--nth N]]\n"
+	"      [--at K --state X [--at2 K --state2 X]] [--faults [--op O --nth N]]\n"
 	"      [--mutation NAME] [--expect-failure]\n"
 	"crash --list-mutations | --list-profiles\n";
 
@@ -308,14 +308,15 @@ static bool set_mutation(const char *name)
 }
 
 enum { O_SECONDS = 256, O_SEED, O_PROFILE, O_AT, O_STATE, O_AT2, O_STATE2,
-       O_FAULTS, O_NTH, O_ONCE, O_MUTATION, O_EXPECT, O_LISTM, O_LISTP };
+       O_FAULTS, O_OP, O_NTH, O_ONCE, O_MUTATION, O_EXPECT, O_LISTM, O_LISTP };
 
 static const struct option longs[] = {
 	{ "seconds", 1, NULL, O_SECONDS }, { "seed", 1, NULL, O_SEED },
 	{ "profile", 1, NULL, O_PROFILE }, { "at", 1, NULL, O_AT },
 	{ "state", 1, NULL, O_STATE },	   { "at2", 1, NULL, O_AT2 },
 	{ "state2", 1, NULL, O_STATE2 },   { "faults", 0, NULL, O_FAULTS },
-	{ "nth", 1, NULL, O_NTH },	   { "once", 0, NULL, O_ONCE },
+	{ "op", 1, NULL, O_OP },	   { "nth", 1, NULL, O_NTH },
+	{ "once", 0, NULL, O_ONCE },
 	{ "mutation", 1, NULL, O_MUTATION },
 	{ "expect-failure", 0, NULL, O_EXPECT },
 	{ "list-mutations", 0, NULL, O_LISTM },
@@ -359,7 +360,10 @@ static int one_option(int o)
 		return -1;
 	case O_NTH:
 		opt.faults_only = opt.once = true;
-		opt.nth = number();
+		opt.only_fault.nth = number();
+		return -1;
+	case O_OP:
+		opt.only_fault.op = (enum file_op)number();
 		return -1;
 	case O_ONCE:
 		opt.once = true;

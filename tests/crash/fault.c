@@ -1,53 +1,56 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A short workload, once for every N with the Nth file operation failing. Then:
- * somebody was told; a device whose sync failed never again calls a flush a
- * success; and the file, as the failing session has left it, with power lost on
- * top, recovers to allowed values.
+ * A short workload, once for every N with the Nth file operation of a kind
+ * failing. Then: somebody was told; a device whose sync failed never again
+ * calls a flush a success; and the file, as the failing session has left it,
+ * with power lost on top, recovers to allowed values.
  */
 #include "case.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "file_fault.h"
 #include "guid.h"
 #include "image.h"
 #include "t.h"
 
 #define REQUESTS 24
+#define STATES 3
 
 struct frun {
 	struct profile pf; /* shortened */
-	uint64_t seed, nth;
-	int code;
-	bool sticky;
+	uint64_t seed;
+	enum file_op op; /* that fails */
+	struct fault_rule rule;
+	uint64_t failed; /* how many did */
 	struct loop *loop;
 	struct model *model;
-	struct disk *disk;
+	struct rig rig;
 	struct workload w;
-	bool told;
+	bool open_failed;
 	struct verdict *v;
 	struct tally *t;
 };
-
-static uint64_t pos_of(void *arg)
-{
-	return disk_pos(arg);
-}
 
 /* Opening may fail: that is telling. */
 static struct vhdx_blk *open_faulty(struct frun *r)
 {
 	struct image_open_opts o = { .flags = VHDX_OPEN_WRITE };
-	struct file *f = disk_open(r->disk);
+	struct file_fault *f;
 	struct vhdx_blk *blk;
 	struct image *img;
 	struct vhdx_err e;
 
-	if (image_open(f, r->pf.format, &o, &img, &e)) {
-		if (disk_failed_op(r->disk) < 0)
+	if (file_fault_new(rig_open(&r->rig, r->loop), &f, &e))
+		abort();
+	f->failed_total = &r->failed;
+	fault_set(f, r->rule);
+	r->open_failed = image_open(&f->file, r->pf.format, &o, &img, &e);
+	if (r->open_failed) {
+		if (!r->failed)
 			verdict_set(r->v, "opening: %s", e.text);
-		r->told = true;
-		file_close(f);
+		file_close(&f->file);
 		return NULL;
 	}
 	if (blk_new(img, r->loop, false, &blk, &e))
@@ -57,78 +60,85 @@ static struct vhdx_blk *open_faulty(struct frun *r)
 
 static void judge_session(struct frun *r, int close_rc)
 {
-	int op = disk_failed_op(r->disk);
-	bool told = r->told || r->w.errors || close_rc;
+	static const char *const names[] = {
+		[FILE_READ] = "read", [FILE_WRITE] = "write",
+		[FILE_SYNC] = "sync", [FILE_TRUNCATE] = "size change",
+		[FILE_ZERO] = "zero", [FILE_PUNCH] = "punch",
+	};
+	bool told = r->open_failed || r->w.errors || close_rc;
 
 	if (r->w.failed)
 		verdict_set(r->v, "%s", r->w.text);
-	if (op < 0 && told)
+	if (!r->failed && told)
 		verdict_set(r->v, "nothing failed below, but a request or "
 			    "the close did");
-	if (op < 0)
-		return;
-	/* Punching is advice: who cannot punch has lost nothing. A VHD's
-	 * footer that finds the host full is written later (V8). */
-	if (r->code == VHDX_E_NOSPC && op == FILE_WRITE &&
-	    r->pf.format == VHDX_FORMAT_VHD)
-		return;
-	if (!told && op != FILE_PUNCH)
+	/* Punching is advice: who cannot punch has lost nothing. And a full
+	 * host can be got along with; the contents tell. */
+	if (r->failed && !told && r->op != FILE_PUNCH &&
+	    r->rule.sys_errno != ENOSPC)
 		verdict_set(r->v, "a failed %s is reported to nobody",
-			    op == FILE_SYNC ? "sync" : op == FILE_READ
-			    ? "read" : "write or size change");
-	if (op == FILE_SYNC && !r->sticky && close_rc == 0 && !r->told)
+			    names[r->op]);
+	if (r->op != FILE_SYNC || !r->failed || r->open_failed)
+		return;
+	if (close_rc == 0)
 		verdict_set(r->v, "a sync failed, and yet the close calls "
 			    "everything durable");
-	if (op == FILE_SYNC && r->w.ok_flushes_since_error && r->w.errors)
+	if (r->w.errors && r->w.ok_flushes_since_error)
 		verdict_set(r->v, "a flush succeeds after a failed sync");
 }
 
 /* What the session left behind, after a reset of the machine. */
 static void judge_file(struct frun *r)
 {
-	struct expect x = { &r->pf, r->model, disk_pos(r->disk), false, 0 };
-	uint64_t rng = r->seed ^ r->nth;
+	uint64_t at = rig_pos(&r->rig), rng = r->seed ^ r->rule.nth;
+	struct expect x = { &r->pf, r->model, at, false, 0 };
 
-	for (unsigned i = 0; i < 3 && !r->v->bad; i++) {
+	for (uint64_t i = 0; i < STATES && !r->v->bad; i++) {
 		struct memimg img;
-		struct disk *d;
+		struct rig again;
 
-		disk_state(r->disk, disk_pos(r->disk),
-			   i == 0 ? 1 : t_rand(&rng) >> 1, &img);
-		d = disk_new(r->loop, &img, 1);
+		rig_state(&r->rig, at,
+			  i ? rig_state_number(&r->rig, at, 2, &rng) : 1, &img);
+		rig_init(&again, &img, 1);
 		x.seen = false;
-		recover_writable(disk_open(d), &x, r->v);
+		recover_writable(rig_open(&again, r->loop), &x, r->v);
 		if (!r->v->bad)
-			clean_verify(r->loop, disk_content(d), &x, r->v);
+			clean_verify(r->loop, crash_disk_content(again.disk),
+				     &x, r->v);
 		r->t->recoveries++;
 		memimg_free(&img);
 		if (!r->v->bad)
-			disk_free(d);
+			rig_fini(&again);
 	}
 }
 
-/* False when the workload has fewer operations than that. */
-static bool one_fault(struct frun *r)
+static void start(struct frun *r)
 {
 	struct memimg img;
-	struct vhdx_blk *blk;
-	struct vhdx_err e;
-	int close_rc = 0;
-	bool reached;
 
 	guid_seed_for_tests(r->seed + 1);
-	if (loop_new(&r->loop, &e))
+	if (loop_new(&r->loop, NULL))
 		abort();
 	make_image(r->loop, &r->pf, &img);
 	r->model = model_new(r->pf.size_len, r->seed);
-	r->disk = disk_new(r->loop, &img, r->seed);
+	rig_init(&r->rig, &img, r->seed);
 	memimg_free(&img);
-	disk_fail(r->disk, r->nth, r->code, r->sticky);
 	workload_init(&r->w, &r->pf, r->model, r->seed);
-	r->w.pos = pos_of;
-	r->w.pos_arg = r->disk;
+	r->w.pos = rig_pos;
+	r->w.pos_arg = &r->rig;
 	r->w.faults = true;
-	r->told = false;
+	r->failed = 0;
+	r->t->fault_runs++;
+}
+
+/* False when the workload has fewer operations than that, or v is bad. */
+static bool one_fault(struct frun *r)
+{
+	struct vhdx_blk *blk;
+	struct vhdx_err e;
+	int close_rc = 0;
+
+	start(r);
 	blk = open_faulty(r);
 	if (blk) {
 		workload_session(&r->w, blk);
@@ -136,44 +146,60 @@ static bool one_fault(struct frun *r)
 			close_rc = vhdx_blk_close(blk, &e);
 	}
 	judge_session(r, close_rc);
-	reached = disk_failed_op(r->disk) >= 0;
-	r->t->fault_runs++;
-	disk_fail(r->disk, 0, 0, false);
 	if (!r->v->bad)
 		judge_file(r);
 	if (r->v->bad)
 		return false; /* loop and disk may be in use: leave them */
-	disk_free(r->disk);
+	rig_fini(&r->rig);
 	model_free(r->model);
 	loop_free(r->loop);
-	return reached;
+	return r->failed > 0;
 }
 
-bool fault_run(const struct profile *pf, uint64_t seed, uint64_t only_nth,
-	       struct tally *t, struct verdict *v)
+/* How the Nth one fails: different from N to N and from seed to seed. */
+static void set_rule(struct frun *r, uint64_t nth)
 {
+	uint64_t dice = r->seed * 31 + nth;
+
+	r->rule = (struct fault_rule){ .ops = 1u << r->op, .nth = nth };
+	r->rule.extent = t_rand_below(&dice, FAULT_DONE + 1);
+	r->rule.sticky = t_rand_below(&dice, 3) == 0;
+	r->rule.sys_errno = t_rand_below(&dice, 3) ? EIO : ENOSPC;
+}
+
+static bool add_reproducer(const struct frun *r)
+{
+	size_t used = strlen(r->v->text);
+
+	snprintf(r->v->text + used, sizeof(r->v->text) - used,
+		 "\n  repeat with: crash --profile %s --seed %ju --op %d "
+		 "--nth %ju", r->pf.name, (uintmax_t)r->seed, (int)r->op,
+		 (uintmax_t)r->rule.nth);
+	return false;
+}
+
+bool fault_run(const struct profile *pf, uint64_t seed,
+	       const struct only_fault *only, struct tally *t,
+	       struct verdict *v)
+{
+	static const enum file_op ops[] = { FILE_READ, FILE_WRITE, FILE_SYNC,
+					    FILE_TRUNCATE, FILE_ZERO,
+					    FILE_PUNCH };
 	struct frun r = { .pf = *pf, .seed = seed, .t = t, .v = v };
-	uint64_t step = 1 + seed % 7; /* every N, but over several seeds */
 
 	*v = (struct verdict){ 0 };
 	r.pf.requests = (unsigned)u64_min(pf->requests, REQUESTS);
-	r.nth = only_nth ? only_nth : 1 + seed % step;
-	do {
-		uint64_t kind = (seed / 7 + r.nth / 64) % 3;
-
-		r.code = kind == 1 ? VHDX_E_NOSPC : VHDX_E_IO;
-		r.sticky = kind == 2;
-		if (!one_fault(&r))
+	for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
+		r.op = only->nth ? only->op : ops[i];
+		for (uint64_t nth = only->nth ? only->nth : 1;; nth++) {
+			set_rule(&r, nth);
+			if (!one_fault(&r) || only->nth)
+				break;
+		}
+		if (v->bad)
+			return add_reproducer(&r);
+		if (only->nth)
 			break;
-		r.nth += step;
-	} while (!only_nth);
-	if (!v->bad)
-		return true;
-
-	size_t used = strlen(v->text);
-
-	snprintf(v->text + used, sizeof(v->text) - used,
-		 "\n  repeat with: crash --profile %s --seed %ju --nth %ju",
-		 pf->name, (uintmax_t)seed, (uintmax_t)r.nth);
-	return false;
+	}
+	return true;
 }

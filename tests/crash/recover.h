@@ -8,8 +8,8 @@
 #ifndef RECOVER_TEST_H
 #define RECOVER_TEST_H
 
-#include "disk.h"
 #include "model.h"
+#include "rig.h"
 #include "workload.h"
 
 struct verdict {

@@ -57,6 +57,12 @@ static bool shall_fail(struct file_fault *f, enum file_op op)
 	return true;
 }
 
+/* No disk tears a sector in two. */
+static uint64_t half_of(uint64_t len)
+{
+	return len % 512 ? len / 2 : align_down(len / 2, 512);
+}
+
 static void fault_submit(struct file *file, struct file_io *io)
 {
 	struct file_fault *f = fault_of(file);
@@ -74,6 +80,8 @@ static void fault_submit(struct file *file, struct file_io *io)
 				   .done = inner_done };
 	if (shall_fail(f, io->op)) {
 		f->failed_cnt++;
+		if (f->failed_total)
+			(*f->failed_total)++;
 		op->fail_errno = f->rule.sys_errno;
 		if (f->rule.extent == FAULT_NOTHING) {
 			loop_task_init(&op->task, finish_task);
@@ -81,7 +89,7 @@ static void fault_submit(struct file *file, struct file_io *io)
 			return;
 		}
 		if (f->rule.extent == FAULT_HALF)
-			op->io.len = io->len / 2;
+			op->io.len = half_of(io->len);
 	}
 	file_submit(f->inner, &op->io);
 }

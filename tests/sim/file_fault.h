@@ -36,6 +36,8 @@ struct file_fault {
 	uint64_t cnt[FAULT_OP_CNT];   /* submitted, by enum file_op */
 	uint64_t bytes[FAULT_OP_CNT];
 	uint64_t failed_cnt;	      /* made to fail */
+	uint64_t *failed_total;	      /* NULL, or counts along, for a caller
+					 who asks after the close */
 };
 
 /* Takes over inner, closes it with the result. */
