@@ -62,6 +62,18 @@ static struct alloc *alloc_find(struct vhdx_image *vi, uint64_t blk)
 	return NULL;
 }
 
+/* A page is no longer claimed. If none is dirty no round would come, and with
+ * it nobody to wake those who wait to claim one. */
+static void claims_changed(struct vhdx_image *vi)
+{
+	if (list_empty(&vi->claim_waiters))
+		return;
+	if (mcache_dirty_cnt(vi->mc) && !commit_failed(vi->cm))
+		commit_kick(vi->cm);
+	else
+		vmap_wake(&vi->claim_waiters);
+}
+
 /* A claim ends. The last one returns the space if nobody published it. */
 static void alloc_unclaim(struct alloc *al)
 {
@@ -76,6 +88,7 @@ static void alloc_unclaim(struct alloc *al)
 	mcache_unclaim(vi->mc, al->page);
 	mcache_put(vi->mc, al->page);
 	list_add_head(&vi->allocs_free, &al->node);
+	claims_changed(vi);
 	if (!list_empty(&vi->alloc_waiters))
 		vmap_wake(&vi->alloc_waiters);
 }

@@ -4,8 +4,10 @@
  * what it costs, what is written before what. Power failures are the crash
  * suite's business.
  */
+#include <errno.h>
 #include <string.h>
 
+#include "file_fault.h"
 #include "file_mem.h"
 #include "file_trace.h"
 #include "header.h"
@@ -322,10 +324,11 @@ struct burst {
 };
 
 static unsigned burst_left;
+static int burst_result; /* what each of them is to give */
 
 static void burst_done(struct vhdx_req *req)
 {
-	T_OK(req->result);
+	T_EQ_U64(req->result, burst_result);
 	burst_left--;
 }
 
@@ -391,6 +394,34 @@ static void more_dirty_bat_pages_than_the_cache_holds_all_succeed(void)
 	burst(3000, 600 * MIB);
 	reopen(0);
 	check_burst(3000, 600 * MIB);
+	close_disk();
+	end();
+}
+
+static void writes_that_fail_for_want_of_space_complete_and_harm_nothing(void)
+{
+	struct vhdx_create_opts o = opts_of(2 * TIB, MIB);
+	struct image_open_opts io = { .flags = VHDX_OPEN_WRITE };
+	struct file_fault *fault;
+	struct image *img;
+	struct file *f;
+
+	create(&o);
+	T_OK(file_mem_new(loop, "disk", &disk, &f, &t_err));
+	T_OK(file_fault_new(f, &fault, &t_err));
+	T_OK(vhdx_image_open(&fault->file, &io, &img, &t_err));
+	T_OK(blk_new(img, loop, false, &blk, &t_err));
+	put(2 * TIB - MIB, 1);
+	T_OK(vhdx_blk_flush(blk, &t_err));
+	fault_set(fault, (struct fault_rule){ 1u << FILE_WRITE, 1, ENOSPC, true,
+					      FAULT_NOTHING });
+	burst_result = VHDX_E_NOSPC;
+	burst(1000, 600 * MIB); /* more BAT pages than an entry carries */
+	fault_set(fault, (struct fault_rule){ 0 });
+	burst_result = 0;
+	burst(1000, 600 * MIB);
+	check_burst(1000, 600 * MIB);
+	T_TRUE(has(2 * TIB - MIB, 1));
 	close_disk();
 	end();
 }
@@ -515,6 +546,7 @@ static const struct t_test tests[] = {
 	T_TEST(writes_in_flight_to_one_new_block_share_it),
 	T_TEST(more_new_blocks_in_flight_than_the_pool_holds_all_succeed),
 	T_TEST(more_dirty_bat_pages_than_the_cache_holds_all_succeed),
+	T_TEST(writes_that_fail_for_want_of_space_complete_and_harm_nothing),
 	T_TEST(a_flush_costs_two_syncs_one_or_none),
 	T_TEST(a_thousand_new_blocks_cost_a_handful_of_syncs),
 	T_TEST(opening_for_writing_alone_changes_nothing),
