@@ -49,7 +49,11 @@ static void check_sizes(struct vhd1_check *k)
 	const struct vhd1_copy *u = k->ft.use;
 	uint64_t chs = vhd1_chs_len(u->f.chs);
 
-	if (u->f.current_len % VHD1_SECTOR)
+	if (u->f.current_len < VHD1_SECTOR)
+		check_error(k->c, VHDX_OBJ_FOOTER, u->off + 48, SPEC,
+			    "the size of the disk is %ju bytes: not even one "
+			    "sector", (uintmax_t)u->f.current_len);
+	else if (u->f.current_len % VHD1_SECTOR)
 		check_warn(k->c, VHDX_OBJ_FOOTER, u->off + 48, SPEC,
 			   "the size of the disk, %ju bytes, is not a multiple "
 			   "of 512", (uintmax_t)u->f.current_len);

@@ -4,10 +4,17 @@
  * with libFuzzer it searches, with replay_main.c it runs a corpus.
  *
  * Images. MiB-aligned sparse files are hopeless as raw fuzzer input, so an
- * input describes one instead: a base image that the engine itself has made,
- * patches to its structures, and whether checksums are mended afterwards.
+ * input describes one instead (image.c): a base that the engine itself has
+ * made, patches to its structures, and which checksums are mended afterwards.
  * Every input means something, and a small change of it is a small change of
  * the image.
+ *
+ * Oracles (exercise.c), besides the sanitizers:
+ *  F1  What check calls free of errors can be opened and read.
+ *  F2  What a write was told is stored is read back, before and after closing,
+ *      and nothing else changes.
+ *  F3  A read-only open changes no byte.
+ *  F4  What repair says it has mended is not found again.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -24,26 +31,30 @@ struct fuzz_in {
 };
 
 uint8_t fuzz_u8(struct fuzz_in *in);
+uint16_t fuzz_u16(struct fuzz_in *in);
 uint32_t fuzz_u32(struct fuzz_in *in);
 uint64_t fuzz_u64(struct fuzz_in *in);
 
 /* The loop all images of this process belong to. */
 struct loop *fuzz_loop(void);
 
-/* Makes *img (to be freed by the caller) from the input; what is left of the
- * input stays in *in. `vhd`: only bases of that format, or only VHDX ones. */
-enum fuzz_bases { FUZZ_VHDX = 1, FUZZ_VHD = 2 };
-void fuzz_image(struct fuzz_in *in, unsigned bases, struct memimg *img);
+/* Makes *img, to be freed by the caller, and takes all of the input. */
+void fuzz_image(struct fuzz_in *in, enum vhdx_format format,
+		struct memimg *img);
 
 /* Opens img (borrowed) as a file. */
 struct file *fuzz_file(struct memimg *img, bool writable);
 
-/* Opens, reads and, if writable, changes whatever the image lets us; then
- * closes. Returns the code of opening it. */
-int fuzz_exercise(struct memimg *img, bool writable);
+/* F1, F3: open read-only, look around. Returns the code of opening it. */
+int fuzz_read(const struct memimg *img, enum vhdx_format format);
 
-/* Runs the checker for `format`; repair: mending. */
-int fuzz_check(struct memimg *img, enum vhdx_format format, bool repair,
-	       struct vhdx_check_result *res);
+/* F2: open a copy for writing, change it, close it. */
+void fuzz_write(const struct memimg *img, enum vhdx_format format);
+
+/* F1: examine it, and hold check to its word. */
+void fuzz_check(const struct memimg *img, enum vhdx_format format);
+
+/* F4: mend a copy. */
+void fuzz_repair(const struct memimg *img, enum vhdx_format format);
 
 #endif
