@@ -165,8 +165,11 @@ void space_release(struct space *s, uint64_t off, uint64_t len, bool zero)
 
 uint64_t space_end(const struct space *s)
 {
-	for (uint64_t i = s->mib_cnt; i > 0; i--)
-		if (bit_get(s->used, i - 1))
-			return i * MIB;
+	for (uint64_t w = div_up(s->mib_cnt, 64); w > 0; w--) {
+		uint64_t used = s->used[w - 1];
+
+		if (used)
+			return (w * 64 - (uint64_t)__builtin_clzll(used)) * MIB;
+	}
 	return 0;
 }
