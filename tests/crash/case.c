@@ -71,7 +71,8 @@ static bool session(struct acase *c, struct workload *w)
 	struct vhdx_blk *blk;
 	struct vhdx_err e;
 
-	blk = open_device(rig_open(&c->rig, c->loop), c->pf->format, true, c->v);
+	blk = open_device(rig_open(&c->rig, c->loop), c->pf->format, true,
+			  c->v);
 	if (!blk)
 		return false;
 	workload_session(w, blk);

@@ -273,7 +273,8 @@ static int report_caught(void)
 
 static const char usage[] =
 	"crash [--seconds N] [--seed S] [--profile P] [--once]\n"
-	"      [--at K --state X [--at2 K --state2 X]] [--faults [--op O --nth N]]\n"
+	"      [--at K --state X [--at2 K --state2 X]]\n"
+	"      [--faults [--op O --nth N]]\n"
 	"      [--mutation NAME] [--expect-failure]\n"
 	"crash --list-mutations | --list-profiles\n";
 
