@@ -180,7 +180,7 @@ void fuzz_write(const struct memimg *img, enum vhdx_format format)
 	memimg_free(&copy);
 }
 
-/* ---- check and repair ----------------------------------------------------- */
+/* ---- check and repair ---------------------------------------------------- */
 
 static void finding(void *arg, const struct vhdx_finding *f)
 {
