@@ -162,7 +162,8 @@ static void set_rule(struct frun *r, uint64_t nth)
 	uint64_t dice = r->seed * 31 + nth;
 
 	r->rule = (struct fault_rule){ .ops = 1u << r->op, .nth = nth };
-	r->rule.extent = t_rand_below(&dice, FAULT_DONE + 1);
+	r->rule.extent = (enum fault_extent)t_rand_below(&dice,
+							  FAULT_DONE + 1);
 	r->rule.sticky = t_rand_below(&dice, 3) == 0;
 	r->rule.sys_errno = t_rand_below(&dice, 3) ? EIO : ENOSPC;
 }
