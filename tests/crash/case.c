@@ -7,6 +7,7 @@
 
 #include "file_mem.h"
 #include "guid.h"
+#include "guids.h"
 #include "image.h"
 #include "t.h"
 
@@ -24,6 +25,7 @@ struct acase {
 	struct loop *loop;
 	struct model *model;
 	struct rig rig;
+	struct guids guids;
 	/* For the reproducer. */
 	uint64_t at, state, at2, state2;
 	bool crashed, again;
@@ -70,7 +72,10 @@ static bool session(struct acase *c, struct workload *w)
 	struct expect x = { c->pf, c->model, UINT64_MAX - 1, false, 0 };
 	struct vhdx_blk *blk;
 	struct vhdx_err e;
+	uint32_t flush;
 
+	guids_add(&c->guids, c->loop, crash_disk_content(c->rig.disk),
+		  rig_pos(&c->rig));
 	blk = open_device(rig_open(&c->rig, c->loop), c->pf->format, true,
 			  c->v);
 	if (!blk)
@@ -80,9 +85,12 @@ static bool session(struct acase *c, struct workload *w)
 		verdict_set(c->v, "%s", w->text);
 		return false; /* the device may be stuck: leave it */
 	}
+	flush = model_begin(c->model, MODEL_FLUSH, 0, 0, false,
+			    rig_pos(&c->rig));
 	if (vhdx_blk_close(blk, &e))
 		verdict_set(c->v, "closing: %s", e.text);
-	else
+	model_end(c->model, flush, !c->v->bad, rig_pos(&c->rig));
+	if (!c->v->bad)
 		clean_verify(c->loop, crash_disk_content(c->rig.disk), &x,
 			     c->v);
 	return !c->v->bad;
@@ -107,11 +115,16 @@ static bool workload(struct acase *c, uint64_t seed, unsigned sessions)
 static void recover(struct acase *c, const struct memimg *img,
 		    struct expect *x, struct rig *r)
 {
-	guid_seed_for_tests(c->state + 1);
+	uint64_t seed = ~(c->state ^ c->at << 32); /* none that was used before */
+
+	guid_seed_for_tests(t_rand(&seed));
 	rig_init(r, img, c->state + 1);
 	recover_writable(rig_open(r, c->loop), x, c->v);
 	if (!c->v->bad)
 		clean_verify(c->loop, crash_disk_content(r->disk), x, c->v);
+	if (!c->v->bad)
+		guids_verify_recovery(c->loop, img,
+				      crash_disk_content(r->disk), c->v);
 	c->t->recoveries++;
 }
 
@@ -190,13 +203,20 @@ static void fail_once(struct acase *c, uint64_t at, uint64_t state)
 	c->state = state;
 	c->t->states++;
 	rig_state(&c->rig, at, state, &img);
+	guids_verify(&c->guids, c->loop, &img, &x, c->v);
+	if (c->v->bad)
+		goto out;
 	if (below(c, 4) == 0 || c->only->given)
 		recover_readonly(c->loop, &img, &x, c->v);
 	if (!c->v->bad)
 		recover(c, &img, &x, &r);
 	if (!c->v->bad && (below(c, 6) == 0 || c->only->again))
 		fail_again(c, &r, &x);
+out:
 	if (c->v->bad) {
+		if (x.pos != at)
+			verdict_add(c->v, " (G2: DataWriteGuid is that of pos "
+				    "%ju)", (uintmax_t)x.pos);
 		crash_event_text(c->rig.world, at, c->where);
 		dump(c, &img, path, sizeof(path));
 		fprintf(stderr, "image as found after power failed: %s\n",
@@ -249,6 +269,7 @@ static bool start_dirty(struct acase *c)
 		return false;
 	x.pos = below(c, rig_pos(&c->rig) + 1);
 	rig_state(&c->rig, x.pos, below(c, UINT32_MAX), &img);
+	guids_free(&c->guids);
 	rig_fini(&c->rig);
 	rig_init(&c->rig, &img, c->seed);
 	if (file_mem_new(c->loop, "dirty", &img, &f, &e))
@@ -268,27 +289,17 @@ static bool start_dirty(struct acase *c)
 
 static void add_reproducer(struct acase *c)
 {
-	size_t used = strlen(c->v->text);
-	char *p = c->v->text + used;
-	size_t left = sizeof(c->v->text) - used;
-	int n = snprintf(p, left, "\n  repeat with: crash --profile %s "
-			 "--seed %ju", c->pf->name, (uintmax_t)c->seed);
-
-	if (n < 0 || (size_t)n >= left || !c->crashed)
+	verdict_add(c->v, "\n  repeat with: crash --profile %s --seed %ju",
+		    c->pf->name, (uintmax_t)c->seed);
+	if (!c->crashed)
 		return;
-	p += n;
-	left -= (size_t)n;
-	n = snprintf(p, left, " --at %ju --state %ju", (uintmax_t)c->at,
-		     (uintmax_t)c->state);
-	if (n < 0 || (size_t)n >= left)
-		return;
-	p += n;
-	left -= (size_t)n;
+	verdict_add(c->v, " --at %ju --state %ju", (uintmax_t)c->at,
+		    (uintmax_t)c->state);
 	if (c->again)
-		snprintf(p, left, " --at2 %ju --state2 %ju",
-			 (uintmax_t)c->at2, (uintmax_t)c->state2);
+		verdict_add(c->v, " --at2 %ju --state2 %ju",
+			    (uintmax_t)c->at2, (uintmax_t)c->state2);
 	else
-		snprintf(p, left, "\n  power failed after %s", c->where);
+		verdict_add(c->v, "\n  power failed after %s", c->where);
 }
 
 bool case_run(const struct profile *pf, uint64_t seed, const struct only *only,
@@ -320,6 +331,7 @@ bool case_run(const struct profile *pf, uint64_t seed, const struct only *only,
 		add_reproducer(&c);
 		return false; /* loop and disk may be in use: leave them */
 	}
+	guids_free(&c.guids);
 	rig_fini(&c.rig);
 	model_free(c.model);
 	loop_free(c.loop);

@@ -170,12 +170,9 @@ static void set_rule(struct frun *r, uint64_t nth)
 
 static bool add_reproducer(const struct frun *r)
 {
-	size_t used = strlen(r->v->text);
-
-	snprintf(r->v->text + used, sizeof(r->v->text) - used,
-		 "\n  repeat with: crash --profile %s --seed %ju --op %d "
-		 "--nth %ju", r->pf.name, (uintmax_t)r->seed, (int)r->op,
-		 (uintmax_t)r->rule.nth);
+	verdict_add(r->v, "\n  repeat with: crash --profile %s --seed %ju "
+		    "--op %d --nth %ju", r->pf.name, (uintmax_t)r->seed,
+		    (int)r->op, (uintmax_t)r->rule.nth);
 	return false;
 }
 

@@ -465,7 +465,8 @@ bool model_verify_crash(const struct model *m, uint64_t pos, uint64_t voff,
 		if (u)
 			floor = floor_of_crash(m, u, pos);
 		for (unsigned k = 0; u && !good && k < u->cnt; k++)
-			good = m->ops[u->ev[k].op].start_pos <= pos &&
+			good = (!u->ev[k].op ||
+				m->ops[u->ev[k].op].start_pos < pos) &&
 			       u->ev[k].end >= floor &&
 			       event_shows(&u->ev[k], &v, lba);
 		if (!good)

@@ -52,7 +52,8 @@ void model_end(struct model *m, uint32_t op, bool ok, uint64_t pos);
 bool model_verify_read(struct model *m, uint32_t op, const uint8_t *buf,
 		       struct model_bad *bad);
 
-/* May [voff, voff + len) hold buf after a power failure at `pos`? */
+/* May [voff, voff + len) hold buf after a power failure at `pos`? (What began
+ * when pos events had been recorded has left no trace by then.) */
 bool model_verify_crash(const struct model *m, uint64_t pos, uint64_t voff,
 			const uint8_t *buf, uint64_t len,
 			struct model_bad *bad);

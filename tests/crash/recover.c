@@ -23,6 +23,16 @@ void verdict_set(struct verdict *v, const char *fmt, ...)
 	va_end(ap);
 }
 
+void verdict_add(struct verdict *v, const char *fmt, ...)
+{
+	size_t used = strlen(v->text);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(v->text + used, sizeof(v->text) - used, fmt, ap);
+	va_end(ap);
+}
+
 struct vhdx_blk *open_device(struct file *f, enum vhdx_format format,
 			     bool writable, struct verdict *v)
 {

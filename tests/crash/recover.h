@@ -17,7 +17,9 @@ struct verdict {
 	char text[1600];
 };
 
+/* The first finding stays. */
 void verdict_set(struct verdict *v, const char *fmt, ...) printf_like(2, 3);
+void verdict_add(struct verdict *v, const char *fmt, ...) printf_like(2, 3);
 
 struct expect {
 	const struct profile *pf;
