@@ -91,6 +91,7 @@ struct commit {
 };
 
 static void start_round(struct commit *cm);
+static void start_log_write(struct commit *cm);
 static void flush_task(struct loop_task *t);
 
 int commit_new(struct file *f, struct header_pair *pair, struct mcache *mc,
@@ -313,7 +314,10 @@ static void header_done(struct hdr_write *hw)
 	if (!step_done(cm, &hw->io))
 		return;
 	cm->log_live = true;
-	entry_durable(cm);
+	if (MUTATED(LOG_BEFORE_GUID))
+		start_log_write(cm);
+	else
+		entry_durable(cm);
 }
 
 static void start_header(struct commit *cm)
@@ -394,7 +398,10 @@ static void payload_sync_done(struct file_io *io)
 	cm->payload_durable = cm->round_payload;
 	cm->home_durable = cm->round_home;
 	if (cm->page_cnt) {
-		start_log_write(cm);
+		if (MUTATED(LOG_BEFORE_GUID) && !cm->log_live)
+			start_header(cm);
+		else
+			start_log_write(cm);
 		return;
 	}
 	answer_flushes(cm);
@@ -433,7 +440,8 @@ static void start_round(struct commit *cm)
 	cm->round_payload = cm->payload_cnt;
 	cm->round_home = cm->home_cnt;
 	payload = cm->payload_cnt != cm->payload_durable;
-	home = cm->home_cnt != cm->home_durable;
+	home = cm->home_cnt != cm->home_durable &&
+	       !MUTATED(COMMIT_HOME_SYNC);
 	if (!cm->page_cnt && !payload)
 		return;
 	if ((payload || home) && !MUTATED(COMMIT_PAYLOAD_SYNC)) {

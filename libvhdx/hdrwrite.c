@@ -65,7 +65,7 @@ int hdr_write_start(struct hdr_write *w, struct vhdx_err *e)
 				   "header sequence number %llu leaves no room "
 				   "for an update",
 				   (unsigned long long)w->pair->cur.seq);
-	w->left = 2;
+	w->left = MUTATED(HEADER_BOTH) ? 1 : 2;
 	write_copy(w);
 	return 0;
 }

@@ -92,7 +92,7 @@ int header_update(struct file *f, struct header_pair *p, struct vhdx_err *e)
 	uint8_t buf[FMT_HEADER_LEN];
 	uint64_t off = 0;
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = MUTATED(HEADER_BOTH); i < 2; i++) {
 		int rc = header_next(p, buf, &off, e);
 
 		if (!rc)

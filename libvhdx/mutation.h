@@ -15,6 +15,10 @@
 	  "C1 C3: payload and home writes are durable before the next entry") \
 	M(COMMIT_LOG_SYNC, \
 	  "C2: a log entry is durable before its pages go home") \
+	M(COMMIT_HOME_SYNC, \
+	  "C3: the pages of an entry are durable at home before the next one") \
+	M(LOG_BEFORE_GUID, \
+	  "C4: LogGuid enters the headers after the entry that carries it") \
 	M(CLOSE_HOME_SYNC, \
 	  "C5: pages are durable at home before LogGuid is cleared") \
 	M(PUBLISH_AFTER_PAYLOAD, \
@@ -25,6 +29,14 @@
 	  "W3: freed space waits until its freeing is durable") \
 	M(GROWTH_COUNTS, \
 	  "W5: a log entry promises only a file size that is durable") \
+	M(CLOSE_SHRINKS_LAST, \
+	  "spare space goes only when no log can miss it") \
+	M(SESSION_FIRST, \
+	  "W4: new FileWriteGuid and DataWriteGuid before any change") \
+	M(RECOVERY_GUID, \
+	  "V1: a new FileWriteGuid before a byte is replayed") \
+	M(HEADER_BOTH, \
+	  "V3, C4: an update reaches both header copies") \
 	M(HEADER_SYNC, \
 	  "a header copy is durable before the other is touched") \
 	M(REPLAY_SYNC, \

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "mutation.h"
 #include "replay.h"
 
 static int apply(struct file *f, struct header_pair *p,
@@ -12,7 +13,7 @@ static int apply(struct file *f, struct header_pair *p,
 	int rc;
 
 	guid_random(&p->cur.file_write); /* V1 */
-	rc = header_update(f, p, e);
+	rc = MUTATED(RECOVERY_GUID) ? 0 : header_update(f, p, e);
 	if (rc)
 		return rc;
 

@@ -70,20 +70,26 @@ static int settle(struct vhdx_image *vi, struct vhdx_err *e)
 	return err_copy(e, &fl.err, fl.res);
 }
 
-static int close_writable(struct vhdx_image *vi, struct vhdx_err *e)
+static int give_back_tail(struct vhdx_image *vi, struct vhdx_err *e)
 {
-	uint64_t end;
-	int rc = settle(vi, e);
+	uint64_t end = space_end(&vi->space);
+	int rc;
 
-	if (!rc)
-		rc = commit_close(vi->cm, e);
-	if (rc || vi->session != SESSION_OPEN)
-		return rc;
-	end = space_end(&vi->space);
-	if (end >= vi->img.file->size)
+	if (vi->session != SESSION_OPEN || end >= vi->img.file->size)
 		return 0;
 	rc = file_truncate(vi->img.file, end, e);
 	return rc ? rc : file_sync(vi->img.file, e);
+}
+
+static int close_writable(struct vhdx_image *vi, struct vhdx_err *e)
+{
+	int rc = settle(vi, e);
+
+	if (!rc && MUTATED(CLOSE_SHRINKS_LAST))
+		rc = give_back_tail(vi, e);
+	if (!rc)
+		rc = commit_close(vi->cm, e);
+	return rc ? rc : give_back_tail(vi, e);
 }
 
 static int vhdx_close(struct image *img, struct vhdx_err *e)

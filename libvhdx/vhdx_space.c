@@ -102,6 +102,8 @@ bool session_enter(struct image_map *m, bool (*next)(struct image_map *m))
 
 	if (vmap_commit_failed(m)) /* nobody would wake us any more */
 		return true;
+	if (MUTATED(SESSION_FIRST))
+		vi->session = SESSION_OPEN;
 	if (vi->session == SESSION_OPEN)
 		return next(m);
 	vmap_of(m)->next = session_entered;
