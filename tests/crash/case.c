@@ -115,7 +115,7 @@ static bool workload(struct acase *c, uint64_t seed, unsigned sessions)
 static void recover(struct acase *c, const struct memimg *img,
 		    struct expect *x, struct rig *r)
 {
-	uint64_t seed = ~(c->state ^ c->at << 32); /* none that was used before */
+	uint64_t seed = ~(c->state ^ c->at << 32); /* not used before */
 
 	guid_seed_for_tests(t_rand(&seed));
 	rig_init(r, img, c->state + 1);
