@@ -3,6 +3,7 @@
 # What `make check-long` runs: the crash suite at length, the proof that it
 # would notice each missing sync, and everything again under the sanitizers.
 #	CRASH_LONG_SECONDS	the crash suite (1200)
+#	CRASH_SEED		where its seeds begin (today's date and time)
 #	MUTATION_SECONDS	at most, for each mutation (120)
 #	LONG_SECONDS		for all of it; what does not fit fails (5400)
 . scripts/stages.sh
@@ -50,7 +51,7 @@ tsan_unit()
 crash_long()
 {
 	variant release tests &&
-		build/release/tests/crash/crash --seed "$(date +1%j%H%M)" \
+		build/release/tests/crash/crash --seed "${CRASH_SEED:-$(date +1%j%H%M)}" \
 			--seconds "$crash_seconds"
 }
 
