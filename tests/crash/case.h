@@ -38,6 +38,11 @@ bool fault_run(const struct profile *pf, uint64_t seed,
 	       const struct only_fault *only, struct tally *t,
 	       struct verdict *v);
 
+/* Power fails while an image that is shared with us is being recovered
+ * (foreign.c). True also if it is not there. */
+bool foreign_run(const char *name, uint64_t seed, struct tally *t,
+		 struct verdict *v);
+
 /* An empty image as the profile wants it. */
 void make_image(struct loop *l, const struct profile *pf, struct memimg *out);
 

@@ -69,11 +69,18 @@ static void one_case(struct worker *w, unsigned self, uint64_t i)
 	w->profile = p;
 	w->seed = seed;
 	alarm(CASE_SECONDS);
-	if (!opt.faults_only && !case_run(&profiles[p], seed, &opt.only, t, &v))
-		goto failed;
-	if (i / profile_cnt % 4 == 0 || opt.faults_only)
-		if (!fault_run(&profiles[p], seed, &opt.only_fault, t, &v))
+	if (profiles[p].foreign) {
+		if (!foreign_run(profiles[p].foreign, seed, t, &v))
 			goto failed;
+	} else {
+		if (!opt.faults_only &&
+		    !case_run(&profiles[p], seed, &opt.only, t, &v))
+			goto failed;
+		if (i / profile_cnt % 4 == 0 || opt.faults_only)
+			if (!fault_run(&profiles[p], seed, &opt.only_fault, t,
+				       &v))
+				goto failed;
+	}
 	alarm(0);
 	return;
 failed:

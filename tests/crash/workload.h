@@ -33,6 +33,8 @@ struct profile {
 	/* per thousand; the rest are writes */
 	unsigned reads, flushes, discards, zeroes;
 	unsigned fua; /* per thousand of the altering ones */
+	/* Not a workload: the recovery of this image, if it is there. */
+	const char *foreign;
 };
 
 extern const struct profile profiles[];
