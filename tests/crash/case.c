@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "file_mem.h"
+#include "format.h"
 #include "guid.h"
 #include "guids.h"
 #include "image.h"
@@ -29,6 +30,7 @@ struct acase {
 	/* For the reproducer. */
 	uint64_t at, state, at2, state2;
 	bool crashed, again;
+	bool region_bad; /* see struct expect */
 	char where[CRASH_TEXT_LEN];
 };
 
@@ -69,7 +71,7 @@ void make_image(struct loop *l, const struct profile *pf, struct memimg *out)
 /* One session: open, requests, close, look at the closed file. */
 static bool session(struct acase *c, struct workload *w)
 {
-	struct expect x = { c->pf, c->model, UINT64_MAX - 1, false, 0 };
+	struct expect x = { c->pf, c->model, UINT64_MAX - 1, false, 0, false };
 	struct vhdx_blk *blk;
 	struct vhdx_err e;
 	uint32_t flush;
@@ -194,7 +196,7 @@ static void dump(const struct acase *c, const struct memimg *img, char *path,
 /* One state after power failed: recover it every way there is. */
 static void fail_once(struct acase *c, uint64_t at, uint64_t state)
 {
-	struct expect x = { c->pf, c->model, at, false, 0 };
+	struct expect x = { c->pf, c->model, at, false, 0, c->region_bad };
 	struct memimg img;
 	struct rig r = { NULL, NULL };
 	char path[256];
@@ -259,7 +261,7 @@ static void read_device(void *arg, uint64_t voff, uint8_t *buf, uint64_t len)
  * takes over whatever it shows. */
 static bool start_dirty(struct acase *c)
 {
-	struct expect x = { c->pf, c->model, 0, false, 0 };
+	struct expect x = { c->pf, c->model, 0, false, 0, false };
 	struct memimg img;
 	struct vhdx_blk *blk;
 	struct vhdx_err e;
@@ -285,6 +287,19 @@ static bool start_dirty(struct acase *c)
 	}
 	memimg_free(&img);
 	return !c->v->bad;
+}
+
+/* One of the structures that exist twice is damaged. A writable open mends the
+ * headers, the first change of the disk the region tables. */
+static void damage(struct acase *c, struct memimg *img)
+{
+	uint8_t junk[512];
+	uint64_t i = below(c, 4);
+
+	t_fill(junk, sizeof(junk), c->seed);
+	c->region_bad = i >= 2;
+	memimg_write(img, i < 2 ? FMT_HEADER_OFF(i) : FMT_REGION_OFF(i - 2),
+		     junk, sizeof(junk));
 }
 
 static void add_reproducer(struct acase *c)
@@ -316,6 +331,8 @@ bool case_run(const struct profile *pf, uint64_t seed, const struct only *only,
 		abort();
 	make_image(c.loop, pf, &img);
 	c.model = model_new(pf->size_len, seed);
+	if (pf->format == VHDX_FORMAT_VHDX && seed % 5 == 0)
+		damage(&c, &img);
 	rig_init(&c.rig, &img, seed);
 	memimg_free(&img);
 	t->cases++;

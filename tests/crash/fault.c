@@ -91,7 +91,7 @@ static void judge_session(struct frun *r, int close_rc)
 static void judge_file(struct frun *r)
 {
 	uint64_t at = rig_pos(&r->rig), rng = r->seed ^ r->rule.nth;
-	struct expect x = { &r->pf, r->model, at, false, 0 };
+	struct expect x = { &r->pf, r->model, at, false, 0, false };
 
 	for (uint64_t i = 0; i < STATES && !r->v->bad; i++) {
 		struct memimg img;

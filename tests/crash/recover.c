@@ -135,7 +135,7 @@ void recover_writable(struct file *f, struct expect *x, struct verdict *v)
 /* ---- a cleanly closed file -------------------------------------------- */
 
 struct findings {
-	const struct profile *pf;
+	const struct expect *x;
 	struct verdict *v;
 };
 
@@ -143,7 +143,9 @@ struct findings {
  * that format has no log to undo it with. */
 static bool is_excused(const struct findings *fs, const struct vhdx_finding *f)
 {
-	return fs->pf->format == VHDX_FORMAT_VHD &&
+	if (fs->x->region_bad && f->obj == VHDX_OBJ_REGION)
+		return true;
+	return fs->x->pf->format == VHDX_FORMAT_VHD &&
 	       f->severity == VHDX_SEV_WARNING && f->obj == VHDX_OBJ_PAYLOAD;
 }
 
@@ -160,7 +162,7 @@ static void finding(void *arg, const struct vhdx_finding *f)
 static void check_verify(struct file *f, struct expect *x, struct verdict *v)
 {
 	struct vhdx_check_result res = { .format = x->pf->format };
-	struct findings fs = { x->pf, v };
+	struct findings fs = { x, v };
 	struct check c = { .file = f, .fn = finding, .arg = &fs,
 			   .result = &res };
 	struct vhdx_err e;

@@ -29,6 +29,8 @@ struct expect {
 	 * find the same. */
 	bool seen;
 	uint32_t content;
+	bool region_bad; /* a region table copy was damaged to begin with, and
+			    only a writing session is to mend it */
 };
 
 /* Opens f (taken over, whatever the result). NULL: v says why. */
