@@ -313,16 +313,25 @@ static uint64_t floor_of_read(const struct model *m, const struct unit *u,
 	return floor;
 }
 
+/* Has the event left traces by pos? One that needed no change of the file
+ * never does, and none is missed. */
+static bool is_before(const struct model *m, const struct event *ev,
+		      uint64_t pos)
+{
+	return ev->op == 0 || m->ops[ev->op].start_pos < pos;
+}
+
 static uint64_t floor_of_crash(const struct model *m, const struct unit *u,
 			       uint64_t pos)
 {
 	uint64_t floor = 0;
 
 	for (unsigned i = 0; i < u->cnt; i++) {
-		const struct op *o = &m->ops[u->ev[i].op];
+		const struct event *ev = &u->ev[i];
 
-		if (!u->ev[i].weak && o->durable_pos <= pos)
-			floor = u64_max(floor, u->ev[i].start);
+		if (!ev->weak && m->ops[ev->op].durable_pos <= pos &&
+		    is_before(m, ev, pos))
+			floor = u64_max(floor, ev->start);
 	}
 	return floor;
 }
@@ -465,8 +474,7 @@ bool model_verify_crash(const struct model *m, uint64_t pos, uint64_t voff,
 		if (u)
 			floor = floor_of_crash(m, u, pos);
 		for (unsigned k = 0; u && !good && k < u->cnt; k++)
-			good = (!u->ev[k].op ||
-				m->ops[u->ev[k].op].start_pos < pos) &&
+			good = is_before(m, &u->ev[k], pos) &&
 			       u->ev[k].end >= floor &&
 			       event_shows(&u->ev[k], &v, lba);
 		if (!good)
