@@ -294,19 +294,18 @@ static const char *id_text(uint32_t id, char *buf, size_t len)
 	}
 }
 
-/* Millions of entries can be bad: only the first ones are put into words. */
+/* Millions of entries can be bad: only the first ones of either kind, those
+ * that the disk uses and the others, are put into words. */
 static bool mark_bad(struct audit *a, uint32_t blk)
 {
 	struct vhd1_bat *b = a->b;
+	uint64_t cnt;
 
 	if (b->flags[blk] & VHD1_BAD)
 		return false;
 	b->flags[blk] |= VHD1_BAD;
-	if (blk < b->need)
-		b->bad_cnt++;
-	else
-		b->stray_cnt++;
-	if (b->bad_cnt + b->stray_cnt <= VHD1_BAD_WORDS)
+	cnt = blk < b->need ? ++b->bad_cnt : ++b->stray_cnt;
+	if (cnt <= VHD1_BAD_WORDS)
 		return true;
 	a->fn(a->arg, blk, NULL);
 	return false;
