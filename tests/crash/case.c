@@ -121,7 +121,10 @@ static void recover(struct acase *c, const struct memimg *img,
 
 	guid_seed_for_tests(t_rand(&seed));
 	rig_init(r, img, c->state + 1);
-	recover_writable(rig_open(r, c->loop), x, c->v);
+	if (c->state >> 4 & 1) /* not those where all subsets are tried */
+		recover_repair(rig_open(r, c->loop), x, c->v);
+	if (!c->v->bad)
+		recover_writable(rig_open(r, c->loop), x, c->v);
 	if (!c->v->bad)
 		clean_verify(c->loop, crash_disk_content(r->disk), x, c->v);
 	if (!c->v->bad)
@@ -259,7 +262,7 @@ static void read_device(void *arg, uint64_t voff, uint8_t *buf, uint64_t len)
 
 /* Starts from what a power failure in an earlier workload has left: the model
  * takes over whatever it shows. */
-static bool start_dirty(struct acase *c)
+static bool start_dirty(struct acase *c, uint64_t round)
 {
 	struct expect x = { c->pf, c->model, 0, false, 0, false };
 	struct memimg img;
@@ -267,13 +270,13 @@ static bool start_dirty(struct acase *c)
 	struct vhdx_err e;
 	struct file *f;
 
-	if (!workload(c, c->seed ^ 0xd1e7, 1))
+	if (!workload(c, ~c->seed - round, 1))
 		return false;
 	x.pos = below(c, rig_pos(&c->rig) + 1);
 	rig_state(&c->rig, x.pos, below(c, UINT32_MAX), &img);
 	guids_free(&c->guids);
 	rig_fini(&c->rig);
-	rig_init(&c->rig, &img, c->seed);
+	rig_init(&c->rig, &img, c->seed + round);
 	if (file_mem_new(c->loop, "dirty", &img, &f, &e))
 		abort();
 	f->writable = false;
@@ -287,6 +290,17 @@ static bool start_dirty(struct acase *c)
 	}
 	memimg_free(&img);
 	return !c->v->bad;
+}
+
+/* A third of the cases: after one to three power failures. */
+static bool starts(struct acase *c)
+{
+	uint64_t rounds = c->seed % 3 ? 0 : 1 + c->seed / 3 % 3;
+
+	for (uint64_t i = 0; i < rounds; i++)
+		if (!start_dirty(c, i))
+			return false;
+	return true;
 }
 
 /* One of the structures that exist twice is damaged. A writable open mends the
@@ -336,8 +350,7 @@ bool case_run(const struct profile *pf, uint64_t seed, const struct only *only,
 	rig_init(&c.rig, &img, seed);
 	memimg_free(&img);
 	t->cases++;
-	if ((seed % 3 || start_dirty(&c)) &&
-	    workload(&c, seed, pf->sessions)) {
+	if (starts(&c) && workload(&c, seed, pf->sessions)) {
 		c.crashed = true;
 		if (only->given)
 			fail_once(&c, only->at, only->state);

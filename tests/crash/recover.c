@@ -159,23 +159,45 @@ static void finding(void *arg, const struct vhdx_finding *f)
 			    f->text);
 }
 
-static void check_verify(struct file *f, struct expect *x, struct verdict *v)
+static void run_check(struct file *f, bool repair, struct findings *fs,
+		      struct vhdx_check_result *res)
 {
-	struct vhdx_check_result res = { .format = x->pf->format };
-	struct findings fs = { x, v };
-	struct check c = { .file = f, .fn = finding, .arg = &fs,
-			   .result = &res };
+	struct check c = { .file = f, .repair = repair,
+			   .fn = repair ? NULL : finding, .arg = fs,
+			   .result = res };
 	struct vhdx_err e;
 	int rc = 0;
 
-	if (x->pf->format == VHDX_FORMAT_VHDX)
+	*res = (struct vhdx_check_result){ .format = fs->x->pf->format };
+	if (res->format == VHDX_FORMAT_VHDX)
 		rc = vhdx_image_check(&c, &e);
-	else if (x->pf->format == VHDX_FORMAT_VHD)
+	else if (res->format == VHDX_FORMAT_VHD)
 		rc = vhd1_image_check(&c, &e);
 	if (rc)
-		verdict_set(v, "check cannot be done: %s", e.text);
-	else if (res.log_dirty)
+		verdict_set(fs->v, "check%s cannot be done: %s",
+			    repair ? " --repair" : "", e.text);
+}
+
+static void check_verify(struct file *f, struct expect *x, struct verdict *v)
+{
+	struct findings fs = { x, v };
+	struct vhdx_check_result res;
+
+	run_check(f, false, &fs, &res);
+	if (res.log_dirty)
 		verdict_set(v, "check finds a dirty log after a clean close");
+}
+
+void recover_repair(struct file *f, struct expect *x, struct verdict *v)
+{
+	struct findings fs = { x, v };
+	struct vhdx_check_result res;
+
+	run_check(f, true, &fs, &res);
+	if (res.errors)
+		verdict_set(v, "check --repair leaves %ju errors",
+			    (uintmax_t)res.errors);
+	file_close(f);
 }
 
 static void headers_verify(struct file *f, struct verdict *v)

@@ -44,6 +44,9 @@ void content_verify(struct vhdx_blk *blk, struct expect *x, struct verdict *v);
 void recover_readonly(struct loop *l, const struct memimg *img,
 		      struct expect *x, struct verdict *v);
 
+/* By check --repair, on a disk that may record: it must leave no error. */
+void recover_repair(struct file *f, struct expect *x, struct verdict *v);
+
 /* For writing, on a disk that holds the content and may record: verify twice,
  * close, look again. */
 void recover_writable(struct file *f, struct expect *x, struct verdict *v);
