@@ -9,6 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	fuzz_image(&in, VHDX_FORMAT_VHD, &img);
 	(void)fuzz_read(&img, VHDX_FORMAT_VHD);
+	(void)fuzz_read(&img, VHDX_FORMAT_PROBE);
 	fuzz_write(&img, VHDX_FORMAT_VHD);
 	memimg_free(&img);
 	return 0;

@@ -9,6 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	fuzz_image(&in, VHDX_FORMAT_VHDX, &img);
 	(void)fuzz_read(&img, VHDX_FORMAT_VHDX);
+	(void)fuzz_read(&img, VHDX_FORMAT_PROBE);
 	fuzz_write(&img, VHDX_FORMAT_VHDX);
 	memimg_free(&img);
 	return 0;

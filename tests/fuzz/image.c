@@ -12,6 +12,7 @@
 #include "guid.h"
 #include "image.h"
 #include "le.h"
+#include "utf16.h"
 #include "vhd1_format.h"
 
 #define PATCHES_MAX 64
@@ -34,30 +35,27 @@ struct base {
 	enum vhdx_type type;
 	uint64_t size_len;
 	uint32_t block_len, sector_len;
-	bool dirty; /* as a crash would leave it */
+	enum { CLOSED, DIRTY /* as a crash would leave it */, CHILD } how;
 	/* Once made: */
 	bool made;
 	struct memimg img;
 	struct area area[AREA_CNT];
 };
 
+#define BASE(format, type, size, block, sector, how) \
+	{ VHDX_FORMAT_##format, VHDX_TYPE_##type, size, block, sector, how, \
+	  false, { 0 }, { { 0 } } }
+
 static struct base bases[] = {
-	{ VHDX_FORMAT_VHDX, VHDX_TYPE_DYNAMIC, 8 * MIB, 1 << 20, 512, false,
-	  false, { 0 }, { { 0 } } },
-	{ VHDX_FORMAT_VHDX, VHDX_TYPE_DYNAMIC, 15 * MIB, 2 << 20, 4096, false,
-	  false, { 0 }, { { 0 } } },
-	{ VHDX_FORMAT_VHDX, VHDX_TYPE_FIXED, 3 * MIB, 1 << 20, 512, false,
-	  false, { 0 }, { { 0 } } },
-	{ VHDX_FORMAT_VHDX, VHDX_TYPE_DYNAMIC, 64 * TIB, 1 << 20, 512, false,
-	  false, { 0 }, { { 0 } } },
-	{ VHDX_FORMAT_VHDX, VHDX_TYPE_DYNAMIC, 8 * MIB, 1 << 20, 512, true,
-	  false, { 0 }, { { 0 } } },
-	{ VHDX_FORMAT_VHD, VHDX_TYPE_DYNAMIC, 4 * MIB, 1 << 19, 512, false,
-	  false, { 0 }, { { 0 } } },
-	{ VHDX_FORMAT_VHD, VHDX_TYPE_FIXED, MIB, 0, 512, false, false, { 0 },
-	  { { 0 } } },
-	{ VHDX_FORMAT_VHD, VHDX_TYPE_DYNAMIC, 64 * GIB, 1 << 21, 512, true,
-	  false, { 0 }, { { 0 } } },
+	BASE(VHDX, DYNAMIC, 8 * MIB, 1 << 20, 512, CLOSED),
+	BASE(VHDX, DYNAMIC, 15 * MIB, 2 << 20, 4096, CLOSED),
+	BASE(VHDX, FIXED, 3 * MIB, 1 << 20, 512, CLOSED),
+	BASE(VHDX, DYNAMIC, 64 * TIB, 1 << 20, 512, CLOSED),
+	BASE(VHDX, DYNAMIC, 8 * MIB, 1 << 20, 512, DIRTY),
+	BASE(VHD, DYNAMIC, 4 * MIB, 1 << 19, 512, CLOSED),
+	BASE(VHD, FIXED, MIB, 0, 512, CLOSED),
+	BASE(VHD, DYNAMIC, 64 * GIB, 1 << 21, 512, DIRTY),
+	BASE(VHDX, DYNAMIC, 8 * MIB, 1 << 20, 512, CHILD),
 };
 
 uint8_t fuzz_u8(struct fuzz_in *in)
@@ -135,7 +133,7 @@ static void set_areas(struct base *b, const struct vhdx_info *info)
 		[REGION1] = { FMT_REGION_OFF(1), 192 },
 		[LOG] = { info->log_off, 65536 },
 		[META] = { info->meta_off, 512 },
-		[ITEMS] = { info->meta_off + 65536, 256 },
+		[ITEMS] = { info->meta_off + 65536, 512 },
 		[BAT] = { info->bat_off, 256 },
 		[BAT_END] = { info->bat_off + info->bat_len - 4096, 4096 },
 		[PAYLOAD] = { 4 * MIB, 4096 },
@@ -148,6 +146,61 @@ static void set_areas(struct base *b, const struct vhdx_info *info)
 	for (unsigned i = 0; i < AREA_CNT; i++)
 		b->area[i] = b->format == VHDX_FORMAT_VHDX
 				     ? vhdx[i] : vhd[i % ARRAY_LEN(vhd)];
+}
+
+static void add_string(uint8_t *item, uint32_t *at, uint8_t *entry,
+		       const char *text)
+{
+	size_t units = utf16le_from_utf8(text, strlen(text), item + *at, 128);
+
+	put_le32(entry, *at);
+	put_le16(entry + 4, (uint16_t)(units * 2));
+	*at += (uint32_t)units * 2;
+}
+
+/* A parent locator with two entries: key offset, value offset, key length,
+ * value length each. Returns its length. */
+static uint32_t make_locator(uint8_t *item)
+{
+	static const char *const kv[] = {
+		"parent_linkage", "{83ed0ec3-24c8-49a6-a959-5e4bd1288480}",
+		"relative_path", ".\\parent.vhdx" };
+	struct guid type = GUID_INIT(0xb04aefb7, 0xd19e, 0x4a81, 0xb7, 0x89,
+				     0x25, 0xb8, 0xe9, 0x44, 0x59, 0x13);
+	uint32_t at = 20 + 2 * 12;
+
+	memcpy(item, type.b, 16);
+	put_le32(item + 16, 2 << 16);
+	for (unsigned i = 0; i < 4; i++) {
+		uint8_t *entry = item + 20 + i / 2 * 12, one[6];
+
+		add_string(item, &at, one, kv[i]);
+		memcpy(entry + i % 2 * 4, one, 4);
+		memcpy(entry + 8 + i % 2 * 2, one + 4, 2);
+	}
+	return at;
+}
+
+/* Makes a child of it: HasParent, and a parent locator. */
+static void give_parent(struct base *b, uint64_t meta_off)
+{
+	static struct fmt_meta_table t;
+	static uint8_t buf[FMT_META_TABLE_LEN], item[1024];
+	struct fmt_meta_entry *e;
+
+	memimg_read(&b->img, meta_off, buf, sizeof(buf));
+	ASSERT(meta_table_decode(buf, meta_off, (uint32_t)MIB, &t, NULL) == 0);
+	for (uint32_t i = 0; i < t.cnt; i++)
+		if (guid_eq(&t.e[i].id, &FMT_META_FILE_PARAMS))
+			memimg_write(&b->img, meta_off + t.e[i].off + 4,
+				     "\2", 1);
+	e = &t.e[t.cnt++];
+	*e = (struct fmt_meta_entry){ .id = FMT_META_LOCATOR,
+				      .off = 65536 + 128, .required = true };
+	e->len = make_locator(item);
+	memimg_write(&b->img, meta_off + e->off, item, e->len);
+	meta_table_encode(&t, buf);
+	memimg_write(&b->img, meta_off, buf, sizeof(buf));
 }
 
 /* A few blocks of content, two flushes; dirty ones are caught in the act. */
@@ -178,7 +231,9 @@ static void make(struct base *b)
 	vhdx_get_info(blk, &info);
 	memimg_clone(&act, &b->img);
 	ASSERT(vhdx_blk_close(blk, NULL) == 0);
-	if (b->dirty) {
+	if (b->how == CHILD)
+		give_parent(b, info.meta_off);
+	if (b->how == DIRTY) {
 		memimg_free(&b->img);
 		b->img = act;
 	} else {
