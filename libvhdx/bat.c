@@ -11,6 +11,23 @@ uint64_t bat_entry_pos(const struct layout *l, uint64_t blk)
 	return l->bat_off + bat_payload_index(&l->geom, blk) * 8;
 }
 
+uint64_t bat_bitmap_pos(const struct layout *l, uint64_t blk)
+{
+	uint64_t chunk = blk / l->geom.chunk_ratio;
+
+	return l->bat_off + bat_bitmap_index(&l->geom, chunk) * 8;
+}
+
+uint64_t bat_slice_off(const struct layout *l, uint64_t blk)
+{
+	return blk % l->geom.chunk_ratio * (bat_slice_bits(l) / 8);
+}
+
+unsigned bat_slice_bits(const struct layout *l)
+{
+	return l->block_len / l->sector_len;
+}
+
 uint64_t bat_get(const struct mpage *p, uint64_t pos)
 {
 	ASSERT(p->off == align_down(pos, MPAGE_LEN));
@@ -58,13 +75,38 @@ static const char *collision(const struct layout *l,
 	return NULL;
 }
 
+/* The last block of a file may be cut short (QEMU): the rest reads as zeros.
+ * One that starts beyond the end has lost its data. */
+static int verify_place(const struct layout *l, const struct fmt_header *hdr,
+			uint64_t file_len, uint64_t off, uint64_t len,
+			uint64_t pos, const char *name, uint64_t n,
+			struct vhdx_err *e)
+{
+	const char *what;
+	uint64_t end;
+
+	if (ckd_add(off, len, &end) || off >= file_len)
+		return err_corrupt(e, VHDX_OBJ_BAT, pos, "2.5.1.1",
+				   "BAT entry of %s %llu points at file "
+				   "offset %llu; the file ends at %llu", name,
+				   (unsigned long long)n,
+				   (unsigned long long)off,
+				   (unsigned long long)file_len);
+	what = collision(l, hdr, off, len);
+	if (what)
+		return err_corrupt(e, VHDX_OBJ_BAT, pos, "2.5.1.1",
+				   "BAT entry of %s %llu points at file "
+				   "offset %llu, which runs into %s", name,
+				   (unsigned long long)n,
+				   (unsigned long long)off, what);
+	return 0;
+}
+
 int bat_verify(const struct layout *l, const struct fmt_header *hdr,
 	       uint64_t file_len, uint64_t blk, uint64_t entry,
 	       struct vhdx_err *e)
 {
 	unsigned state = bat_entry_state(entry);
-	uint64_t off = bat_entry_off(entry), end;
-	const char *what;
 
 	if (state == 4 || state == 5 ||
 	    (state == BAT_PARTIALLY_PRESENT && !l->has_parent))
@@ -76,25 +118,27 @@ int bat_verify(const struct layout *l, const struct fmt_header *hdr,
 							: "0-3, 6");
 	if (!bat_has_space(entry))
 		return 0;
-	/* The last block of a file may be cut short (QEMU): the rest reads as
-	 * zeros. One that starts beyond the end has lost its data. */
-	if (ckd_add(off, l->block_len, &end) || off >= file_len)
-		return err_corrupt(e, VHDX_OBJ_BAT, bat_entry_pos(l, blk),
-				   "2.5.1.1",
-				   "BAT entry of block %llu points at file "
-				   "offset %llu; the file ends at %llu",
-				   (unsigned long long)blk,
-				   (unsigned long long)off,
-				   (unsigned long long)file_len);
-	what = collision(l, hdr, off, l->block_len);
-	if (what)
-		return err_corrupt(e, VHDX_OBJ_BAT, bat_entry_pos(l, blk),
-				   "2.5.1.1",
-				   "BAT entry of block %llu points at file "
-				   "offset %llu, which runs into %s",
-				   (unsigned long long)blk,
-				   (unsigned long long)off, what);
-	return 0;
+	return verify_place(l, hdr, file_len, bat_entry_off(entry),
+			    l->block_len, bat_entry_pos(l, blk), "block", blk,
+			    e);
+}
+
+int bat_verify_bitmap(const struct layout *l, const struct fmt_header *hdr,
+		      uint64_t file_len, uint64_t blk, uint64_t entry,
+		      struct vhdx_err *e)
+{
+	uint64_t pos = bat_bitmap_pos(l, blk), chunk;
+
+	chunk = blk / l->geom.chunk_ratio;
+	if (bat_entry_state(entry) != BAT_SB_PRESENT)
+		return err_corrupt(e, VHDX_OBJ_BITMAP, pos, "2.5.1.2",
+				   "the sector bitmap of chunk %llu has state "
+				   "%u, must have 6: block %llu is partially "
+				   "present", (unsigned long long)chunk,
+				   bat_entry_state(entry),
+				   (unsigned long long)blk);
+	return verify_place(l, hdr, file_len, bat_entry_off(entry), MIB, pos,
+			    "sector bitmap", chunk, e);
 }
 
 /* off is inside the file (rounded up to MiB); a block may end beyond it. */
@@ -157,8 +201,16 @@ static int scan_entry(const struct layout *l, const struct fmt_header *hdr,
 	uint64_t blk = index - row;
 	int rc;
 
-	if (index % (l->geom.chunk_ratio + 1) == l->geom.chunk_ratio)
-		return 0; /* a bitmap slot; means nothing without a parent */
+	if (index % (l->geom.chunk_ratio + 1) == l->geom.chunk_ratio) {
+		/* A bitmap slot: of the blocks before it; means nothing
+		 * without a parent. */
+		if (!l->has_parent || bat_entry_state(entry) == 0)
+			return 0;
+		rc = bat_verify_bitmap(l, hdr, file_len, blk - 1, entry, e);
+		return rc ? rc : take(s, bat_entry_off(entry), MIB,
+				      l->bat_off + index * 8, "sector bitmap",
+				      row, e);
+	}
 	rc = bat_verify(l, hdr, file_len, blk, entry, e);
 	if (rc || !bat_has_space(entry))
 		return rc;

@@ -13,6 +13,14 @@
 /* File offset of the entry of payload block blk. */
 uint64_t bat_entry_pos(const struct layout *l, uint64_t blk);
 
+/* The same of the sector bitmap of blk's chunk. */
+uint64_t bat_bitmap_pos(const struct layout *l, uint64_t blk);
+
+/* Where in its bitmap block (bytes, 0 .. 1 MiB) the bits of blk start, and how
+ * many bits, one per sector, a block has. */
+uint64_t bat_slice_off(const struct layout *l, uint64_t blk);
+unsigned bat_slice_bits(const struct layout *l);
+
 /* The entry at file offset pos, in the pinned page that holds it. */
 uint64_t bat_get(const struct mpage *p, uint64_t pos);
 void bat_set(struct mpage *p, uint64_t pos, uint64_t entry);
@@ -23,6 +31,11 @@ void bat_set(struct mpage *p, uint64_t pos, uint64_t entry);
 int bat_verify(const struct layout *l, const struct fmt_header *hdr,
 	       uint64_t file_len, uint64_t blk, uint64_t entry,
 	       struct vhdx_err *e) must_check;
+
+/* The same for the bitmap entry of blk's chunk; it must be present. */
+int bat_verify_bitmap(const struct layout *l, const struct fmt_header *hdr,
+		      uint64_t file_len, uint64_t blk, uint64_t entry,
+		      struct vhdx_err *e) must_check;
 
 /* The entry's state gives the block space of its own in the file. */
 bool bat_has_space(uint64_t entry);

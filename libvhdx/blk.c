@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The block device over an image: checks requests, locks their range, walks
- * them extent by extent, moves the payload, completes them once.
+ * The block device over a chain of images: checks requests, locks their range,
+ * walks them extent by extent, moves the payload, completes them once.
  *
  *   submit -> CHECKED -> range lock -> per extent:
- *       READ           map_read  -> FILE_READ, or zeros
+ *       READ           map_read  -> FILE_READ, zeros, or the next layer
  *       WRITE          map_write -> FILE_WRITE -> end_write
  *       DISCARD/ZEROES unmap [-> FILE_PUNCH/FILE_ZERO -> end_write]
  *   -> [FUA: flush] -> unlock -> finish (on the next turn)
@@ -15,7 +15,7 @@
  */
 #include <string.h>
 
-#include "image.h"
+#include "chain.h"
 #include "mem.h"
 #include "range.h"
 
@@ -26,6 +26,7 @@ struct breq {
 	struct loop_task finish;
 	struct range_lock lock;
 	uint64_t pos; /* bytes done */
+	unsigned depth; /* the layer being asked */
 	int res;
 	struct image_map map;
 	struct file_io io;
@@ -33,7 +34,8 @@ struct breq {
 };
 
 struct vhdx_blk {
-	struct image *img;
+	struct chain *chain; /* owned */
+	struct image *img;   /* the leaf: layer 0 */
 	struct loop *loop;
 	bool own_loop;
 	struct range_set ranges;
@@ -51,21 +53,36 @@ static struct breq *breq_of(struct vhdx_req *req)
 	return (struct breq *)(void *)req->priv;
 }
 
-int blk_new(struct image *img, struct loop *loop, bool own_loop,
-	    struct vhdx_blk **out, struct vhdx_err *e)
+int blk_new_chain(struct chain *chain, struct loop *loop, bool own_loop,
+		  struct vhdx_blk **out, struct vhdx_err *e)
 {
 	struct vhdx_blk *blk = mem_zalloc(sizeof(*blk));
 
 	*out = NULL;
 	if (!blk)
 		return err_set(e, VHDX_E_NOMEM, "no memory for a device");
-	blk->img = img;
+	blk->chain = chain;
+	blk->img = chain->layers[0];
 	blk->loop = loop;
 	blk->own_loop = own_loop;
 	range_init(&blk->ranges);
 	list_init(&blk->active);
 	*out = blk;
 	return 0;
+}
+
+int blk_new(struct image *img, struct loop *loop, bool own_loop,
+	    struct vhdx_blk **out, struct vhdx_err *e)
+{
+	struct chain *chain;
+	int rc = chain_of(img, &chain, e);
+
+	if (rc)
+		return rc;
+	rc = blk_new_chain(chain, loop, own_loop, out, e);
+	if (rc)
+		mem_free(chain);
+	return rc;
 }
 
 /* ---- the end of a request ----------------------------------------------- */
@@ -143,9 +160,15 @@ static void zero_buffers(struct breq *b, uint64_t len)
 	}
 }
 
-static void extent_done(struct breq *b)
+static void next_extent(struct breq *b)
 {
 	b->pos += b->map.len;
+	b->depth = 0;
+}
+
+static void extent_done(struct breq *b)
+{
+	next_extent(b);
 	step(b);
 }
 
@@ -204,7 +227,7 @@ static void map_request_done(struct breq *b)
 		[MAP_DATA] = VHDX_EXTENT_DATA,
 		[MAP_ZERO] = VHDX_EXTENT_ZERO,
 		[MAP_UNMAPPED] = VHDX_EXTENT_UNMAPPED,
-		[MAP_PARENT] = VHDX_EXTENT_UNMAPPED,
+		[MAP_PARENT] = VHDX_EXTENT_PARENT,
 	};
 	struct vhdx_extent *x = b->req->extent;
 
@@ -212,6 +235,7 @@ static void map_request_done(struct breq *b)
 		.kind = kind[b->map.kind],
 		.voff = b->map.voff,
 		.len = b->map.len,
+		.depth = b->depth,
 	};
 	if (b->map.kind == MAP_DATA) {
 		x->host_off = b->map.file_off;
@@ -220,13 +244,42 @@ static void map_request_done(struct breq *b)
 	finish(b);
 }
 
-/* The extent at pos is known. True: go on with the next one. */
+static void fail_without_parent(struct breq *b)
+{
+	struct vhdx_err e;
+	int rc = err_obj(&e, VHDX_E_NOPARENT, VHDX_OBJ_PARENT, ERR_NO_OFF,
+			 NULL, "offset %llu is in the parent of %s, which is "
+			 "not open", (unsigned long long)b->map.voff,
+			 b->map.img->file->path);
+
+	fail(b, rc, &e);
+}
+
+/* The extent is the parent's to tell, if there is one. Beyond the end of a
+ * smaller parent a disk reads as zeros. */
+static bool goes_deeper(struct breq *b)
+{
+	struct chain *chain = b->blk->chain;
+
+	if (b->map.kind != MAP_PARENT || b->depth + 1 == chain->cnt)
+		return false;
+	if (b->map.voff >= chain->layers[b->depth + 1]->size_len) {
+		b->map.kind = MAP_ZERO;
+		return false;
+	}
+	b->depth++;
+	return true;
+}
+
+/* The extent at pos is known, or the next layer is to be asked (true). */
 static bool mapped(struct breq *b)
 {
 	if (b->map.res) {
 		fail(b, b->map.res, &b->map.err);
 		return false;
 	}
+	if (goes_deeper(b))
+		return true;
 	if (b->req->op == VHDX_OP_MAP) {
 		map_request_done(b);
 		return false;
@@ -235,9 +288,13 @@ static bool mapped(struct breq *b)
 		start_io(b);
 		return false;
 	}
+	if (b->map.kind == MAP_PARENT && b->req->op == VHDX_OP_READ) {
+		fail_without_parent(b);
+		return false;
+	}
 	if (b->req->op == VHDX_OP_READ)
 		zero_buffers(b, b->map.len);
-	b->pos += b->map.len;
+	next_extent(b);
 	return true;
 }
 
@@ -251,11 +308,15 @@ static void mapped_later(struct image_map *m)
 
 static bool start_map(struct breq *b)
 {
-	struct image *img = b->blk->img;
+	struct image *img = b->blk->chain->layers[b->depth];
 
 	b->map.img = img;
-	b->map.voff = b->req->voff + b->pos;
-	b->map.len = b->req->len - b->pos;
+	if (b->depth) { /* what the layer above left open */
+		b->map.len = u64_min(b->map.len, img->size_len - b->map.voff);
+	} else {
+		b->map.voff = b->req->voff + b->pos;
+		b->map.len = b->req->len - b->pos;
+	}
 	b->map.res = 0;
 	b->map.done = mapped_later;
 	switch (b->req->op) {
@@ -373,6 +434,7 @@ void vhdx_blk_submit(struct vhdx_blk *blk, struct vhdx_req *req)
 	b->req = req;
 	b->blk = blk;
 	b->pos = 0;
+	b->depth = 0;
 	b->res = 0;
 	b->lock.held = false;
 	b->io.res = 0;
@@ -402,10 +464,17 @@ void vhdx_blk_geometry(const struct vhdx_blk *blk, struct vhdx_geometry *g)
 	};
 }
 
-void vhdx_get_info(const struct vhdx_blk *blk, struct vhdx_info *info)
+unsigned vhdx_layer_cnt(const struct vhdx_blk *blk)
 {
-	const struct image *img = blk->img;
+	return blk->chain->cnt;
+}
 
+void vhdx_get_layer(const struct vhdx_blk *blk, unsigned depth,
+		    struct vhdx_info *info, const char **path)
+{
+	const struct image *img = blk->chain->layers[depth];
+
+	*path = img->file->path;
 	*info = img->info;
 	info->size_len = img->size_len;
 	info->file_len = img->file->size;
@@ -413,6 +482,13 @@ void vhdx_get_info(const struct vhdx_blk *blk, struct vhdx_info *info)
 	info->block_len = img->block_len;
 	info->sector_len = img->sector_len;
 	info->physical_sector_len = img->physical_sector_len;
+}
+
+void vhdx_get_info(const struct vhdx_blk *blk, struct vhdx_info *info)
+{
+	const char *path;
+
+	vhdx_get_layer(blk, 0, info, &path);
 }
 
 int vhdx_blk_turn(struct vhdx_blk *blk, int timeout_ms)
@@ -438,7 +514,7 @@ int vhdx_blk_close(struct vhdx_blk *blk, struct vhdx_err *e)
 	if (!blk)
 		return 0;
 	vhdx_blk_drain(blk);
-	rc = blk->img->ops->close(blk->img, e);
+	rc = chain_close(blk->chain, e);
 	if (blk->own_loop)
 		loop_free(blk->loop);
 	mem_free(blk);

@@ -4,7 +4,7 @@
  * exists under the name, at every moment, is what was there before or a whole
  * image.
  */
-#include "image.h"
+#include "chain.h"
 #include "mem.h"
 #include "newfile.h"
 
@@ -12,6 +12,56 @@ struct vhdx_new {
 	struct newfile *file;
 	struct vhdx_blk *blk; /* its user writes through it; owns the loop */
 };
+
+/* ---- a child ------------------------------------------------------------- */
+
+/* What a child does not say it takes from its parent. */
+static int inherit(struct vhdx_create_opts *o, const struct image *parent,
+		   struct vhdx_err *e)
+{
+	if (!o->size_len)
+		o->size_len = parent->size_len;
+	if (!o->sector_len)
+		o->sector_len = parent->sector_len;
+	if (!o->physical_sector_len)
+		o->physical_sector_len = parent->physical_sector_len;
+	if (parent->info.format != VHDX_FORMAT_VHDX)
+		return err_set(e, VHDX_E_INVAL, "the parent %s is %s: the "
+			       "parent of a vhdx must be one", o->parent,
+			       vhdx_format_name(parent->info.format));
+	if (o->sector_len != parent->sector_len)
+		return err_set(e, VHDX_E_INVAL, "sector size %u: a child must "
+			       "have its parent's, %u", o->sector_len,
+			       parent->sector_len);
+	return 0;
+}
+
+/* Blocking. Opens the parent, read-only, with all that it stands on: a child
+ * of a chain that cannot be read would be of no use. */
+static int open_parent(struct loop *loop, struct vhdx_create_opts *o,
+		       struct chain **out, struct vhdx_err *e)
+{
+	const struct chain_opts co = { .search = o->search,
+				       .search_cnt = o->search_cnt };
+	int rc;
+
+	*out = NULL;
+	if (o->type != VHDX_TYPE_DIFFERENCING || !o->type_given) {
+		if (!o->parent)
+			return 0;
+		return err_set(e, VHDX_E_INVAL, "a parent is for differencing "
+			       "images only");
+	}
+	if (!o->parent)
+		return err_set(e, VHDX_E_INVAL,
+			       "a differencing image needs a parent");
+	rc = chain_open(&opener_default, loop, o->parent, &co, out, e);
+	if (!rc)
+		rc = inherit(o, (*out)->layers[0], e);
+	return rc;
+}
+
+/* ---- any image ----------------------------------------------------------- */
 
 static int fill(struct file *f, const struct vhdx_create_opts *o,
 		struct vhdx_err *e)
@@ -34,18 +84,26 @@ static int begin(struct loop *loop, const char *path,
 		 struct file **f, struct vhdx_err *e)
 {
 	uint64_t file_len, host_len;
-	int rc = vhdx_create_plan(o, &file_len, &host_len, e);
+	struct chain *parent;
+	int rc = open_parent(loop, o, &parent, e);
 
+	if (!rc)
+		rc = vhdx_create_plan(o, &file_len, &host_len, e);
 	if (!rc)
 		rc = newfile_begin(loop, path, o->force, n, f, e);
 	if (rc)
-		return rc;
-	rc = fill(*f, o, e);
-	if (!rc)
-		return 0;
-	file_close(*f);
-	newfile_abort(*n);
-	return err_wrap(e, rc, "creating %s", path);
+		goto out;
+	rc = parent ? vhdx_image_create_child(*f, path, o,
+					      parent->layers[0], e)
+		    : fill(*f, o, e);
+	if (rc) {
+		file_close(*f);
+		newfile_abort(*n);
+		rc = err_wrap(e, rc, "creating %s", path);
+	}
+out:
+	(void)chain_close(parent, NULL); /* read-only: nothing to lose */
+	return rc;
 }
 
 int vhdx_create(const char *path, const struct vhdx_create_opts *opts,
@@ -99,6 +157,11 @@ int vhdx_new_begin(const char *path, const struct vhdx_create_opts *opts,
 
 	*out = NULL;
 	*blk = NULL;
+	if (o.type_given && o.type == VHDX_TYPE_DIFFERENCING) {
+		mem_free(n);
+		return err_set(e, VHDX_E_UNSUPPORTED, "a differencing image "
+			       "can only be created empty");
+	}
 	if (!n)
 		return err_set(e, VHDX_E_NOMEM, "no memory for a new image");
 	rc = loop_new(&loop, e);

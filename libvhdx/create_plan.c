@@ -71,7 +71,8 @@ static int check_block(const struct vhdx_create_opts *o, uint64_t min,
 static int plan_vhdx(struct vhdx_create_opts *o, uint64_t *file_len,
 		     uint64_t *written_len, struct vhdx_err *e)
 {
-	set_default(&o->block_len, 32 * MIB);
+	set_default(&o->block_len, o->type == VHDX_TYPE_DIFFERENCING
+					   ? 2 * MIB : 32 * MIB);
 	set_default(&o->sector_len, 512);
 	set_default(&o->physical_sector_len, 4096);
 	int rc = check_sectors(o, e);
@@ -146,9 +147,12 @@ int vhdx_create_plan(struct vhdx_create_opts *opts, uint64_t *file_len,
 		opts->format = VHDX_FORMAT_VHDX;
 	if (!opts->type_given)
 		opts->type = VHDX_TYPE_DYNAMIC;
-	if (opts->type == VHDX_TYPE_DIFFERENCING)
+	if (opts->type == VHDX_TYPE_DIFFERENCING &&
+	    opts->format != VHDX_FORMAT_VHDX)
 		return err_set(e, VHDX_E_UNSUPPORTED,
-			       "differencing images cannot be created yet");
+			       "differencing images can be created as vhdx "
+			       "only, not yet as %s",
+			       vhdx_format_name(opts->format));
 	int rc;
 	uint64_t written_len = 4 * MIB;
 	if (opts->format == VHDX_FORMAT_VHDX)

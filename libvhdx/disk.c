@@ -2,40 +2,39 @@
 /* Composition: a path becomes a device. */
 #include <string.h>
 
-#include "image.h"
+#include "chain.h"
 
 int vhdx_open(const char *path, const struct vhdx_open_opts *opts,
 	      struct vhdx_blk **out, struct vhdx_err *e)
 {
 	static const struct vhdx_open_opts none;
-	struct image_open_opts io;
-	struct loop *loop = NULL;
-	struct file *f = NULL;
-	struct image *img;
+	struct chain_opts co;
+	struct chain *chain;
+	struct loop *loop;
 	int rc;
 
 	*out = NULL;
 	if (!opts)
 		opts = &none;
-	io = (struct image_open_opts){ opts->flags, opts->msg, opts->msg_arg };
+	co = (struct chain_opts){
+		.flags = opts->flags,
+		.format = opts->format,
+		.search = opts->search,
+		.search_cnt = opts->search_cnt,
+		.msg = opts->msg,
+		.msg_arg = opts->msg_arg,
+	};
 	rc = loop_new(&loop, e);
 	if (rc)
 		return rc;
-	rc = opener_default.open(&opener_default, loop, path,
-				 opts->flags & VHDX_OPEN_WRITE ? OPENER_WRITE
-							       : 0, &f, e);
+	rc = chain_open(&opener_default, loop, path, &co, &chain, e);
 	if (rc)
 		goto fail;
-	rc = image_open(f, opts->format, &io, &img, e);
-	if (rc)
-		goto fail;
-	f = NULL; /* img's now */
-	rc = blk_new(img, loop, true, out, e);
+	rc = blk_new_chain(chain, loop, true, out, e);
 	if (!rc)
 		return 0;
-	(void)img->ops->close(img, NULL);
+	(void)chain_close(chain, NULL);
 fail:
-	file_close(f);
 	loop_free(loop);
 	return rc;
 }

@@ -13,12 +13,13 @@
 #define IMAGE_H
 
 #include "file.h"
+#include "guid.h"
 
 enum map_kind {
 	MAP_DATA,     /* file, file_off */
 	MAP_ZERO,     /* reads as zeros */
 	MAP_UNMAPPED, /* discarded or never written: reads as zeros */
-	MAP_PARENT,   /* ask the next layer */
+	MAP_PARENT,   /* ask the next layer; none: reads as zeros */
 };
 
 struct image_map {
@@ -29,7 +30,8 @@ struct image_map {
 	struct file *file;	/* DATA */
 	uint64_t file_off;	/* DATA */
 	void *claim;		/* map_write -> end_write */
-	uint64_t priv[12];	/* the image's, while pending */
+	uint64_t priv[20];	/* the image's: while pending, and from
+				 * map_write to end_write */
 	int res;
 	struct vhdx_err err;
 	void (*done)(struct image_map *m);
@@ -73,6 +75,21 @@ struct image_ops {
 	int (*close)(struct image *img, struct vhdx_err *e);
 };
 
+/* What a differencing image says about its parent. Owned by the image. */
+struct parent_ref {
+	struct guid linkage[2]; /* identities that are accepted */
+	unsigned linkage_cnt;
+	/* Where it may be, best first: UTF-8, as the file has it ("..\\a.vhdx",
+	 * "\\\\?\\C:\\a.vhdx"), and which key said so (static string). */
+	unsigned path_cnt;
+	struct {
+		const char *key;
+		char *text; /* owned */
+	} paths[8];
+};
+
+void parent_ref_free(struct parent_ref *r); /* NULL allowed */
+
 struct image {
 	const struct image_ops *ops;
 	struct file *file;
@@ -81,6 +98,9 @@ struct image {
 	uint32_t physical_sector_len;
 	uint32_t block_len; /* 0: no allocation unit */
 	bool writable;
+	/* What a child must name: VHDX DataWriteGuid, VHD unique id. */
+	struct guid identity;
+	struct parent_ref *parent; /* owned; NULL: a base image */
 	struct vhdx_info info;
 };
 
@@ -102,6 +122,12 @@ int raw_image_open(struct file *f, const struct image_open_opts *o,
  * complete (no zeros left to default). */
 int vhdx_image_create(struct file *f, const struct vhdx_create_opts *opts,
 		      struct vhdx_err *e) must_check;
+/* The same for a child, which will have the name `path`, of an open VHDX image
+ * that was found at opts->parent. */
+int vhdx_image_create_child(struct file *f, const char *path,
+			    const struct vhdx_create_opts *opts,
+			    struct image *parent,
+			    struct vhdx_err *e) must_check;
 int vhd1_image_create(struct file *f, const struct vhdx_create_opts *opts,
 		      struct vhdx_err *e) must_check;
 int raw_image_create(struct file *f, const struct vhdx_create_opts *opts,
@@ -117,8 +143,8 @@ int image_open(struct file *f, enum vhdx_format format,
 	       const struct image_open_opts *o, struct image **out,
 	       struct vhdx_err *e) must_check;
 
-/* The block device over an image; takes over img. loop is borrowed unless
- * own_loop. */
+/* The block device over one image (chain.h: over several); takes over img on
+ * success. loop is borrowed unless own_loop. */
 int blk_new(struct image *img, struct loop *loop, bool own_loop,
 	    struct vhdx_blk **out, struct vhdx_err *e) must_check;
 

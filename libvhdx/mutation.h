@@ -37,6 +37,12 @@
 	  "V1: a new FileWriteGuid before a byte is replayed") \
 	M(HEADER_BOTH, \
 	  "V3, C4: an update reaches both header copies") \
+	M(CLEAR_OLD_BITS, \
+	  "W6: a block that becomes partially present starts without bits") \
+	M(BITS_AFTER_PAYLOAD, \
+	  "W6: a sector's bit is set only after its payload is written") \
+	M(BITS_WITH_ENTRY, \
+	  "C7: a block's bits become durable together with its BAT entry") \
 	M(HEADER_SYNC, \
 	  "a header copy is durable before the other is touched") \
 	M(REPLAY_SYNC, \

@@ -102,6 +102,10 @@ const char *vhdx_format_name(enum vhdx_format f); /* "raw", "vhd", "vhdx" */
 const char *vhdx_type_name(enum vhdx_type t);
 
 #define VHDX_OPEN_WRITE 1u    /* lock exclusively; replay a dirty log */
+#define VHDX_OPEN_ALONE 4u    /* a child without its parents: what it does not
+				 hold itself gives VHDX_E_NOPARENT */
+#define VHDX_OPEN_PARTIAL 8u  /* a child with as many of its parents as can be
+				 opened, read-only: as ALONE beyond them */
 #define VHDX_OPEN_CHS_SIZE 2u /* VHD: the size is C*H*S, not CurrentSize */
 
 /* Zero-initialise; every field may stay zero. */
@@ -110,6 +114,8 @@ struct vhdx_open_opts {
 	enum vhdx_format format;
 	vhdx_msg_fn *msg;
 	void *msg_arg;
+	const char *const *search; /* folders to look for parents in */
+	unsigned search_cnt;
 };
 
 /* Opens an image. Read-only, not a byte of the file changes: a dirty log is
@@ -143,8 +149,14 @@ struct vhdx_info {
 	uint64_t current_len;	/* CurrentSize */
 };
 
-/* Facts about an open device; never fails. */
+/* Facts about an open device (its leaf); never fails. */
 void vhdx_get_info(const struct vhdx_blk *blk, struct vhdx_info *info);
+
+/* The layers of an open device: 0 is the image that was opened, 1 its parent,
+ * ... *path is borrowed from the device. */
+unsigned vhdx_layer_cnt(const struct vhdx_blk *blk);
+void vhdx_get_layer(const struct vhdx_blk *blk, unsigned depth,
+		    struct vhdx_info *info, const char **path);
 
 /* ---- creating -------------------------------------------------------- */
 
@@ -158,6 +170,12 @@ struct vhdx_create_opts {
 	uint32_t sector_len;	  /* default 512 */
 	uint32_t physical_sector_len; /* default 4096 VHDX, 512 VHD */
 	bool force;		  /* replace an existing file */
+	/* DIFFERENCING only: the parent, and where to look for its parents. It
+	 * is opened read-only with its whole chain, and must not be written to
+	 * any more as long as the child is to be used. */
+	const char *parent;
+	const char *const *search;
+	unsigned search_cnt;
 };
 
 /* Completes *opts (zero fields get their defaults) and refuses, before anything

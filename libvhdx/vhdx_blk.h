@@ -52,6 +52,8 @@ enum vhdx_extent_kind {
 	VHDX_EXTENT_DATA,     /* host_off is valid */
 	VHDX_EXTENT_ZERO,     /* reads as zeros, says the image */
 	VHDX_EXTENT_UNMAPPED, /* discarded or never written: reads as zeros */
+	VHDX_EXTENT_PARENT,   /* the parent's, which is not open
+				 (VHDX_OPEN_ALONE, _PARTIAL): cannot be read */
 };
 
 struct vhdx_extent {

@@ -61,46 +61,115 @@ static int write_log(struct file *f, const struct create_place *p,
 
 /* ---- metadata ------------------------------------------------------------ */
 
-static uint8_t *add_item(struct fmt_meta_table *t, uint8_t *region,
-			 const struct guid *id, uint32_t len, bool vdisk)
-{
-	struct fmt_meta_entry *m = &t->e[t->cnt];
-	uint32_t off = FMT_META_TABLE_LEN;
+struct meta_build {
+	struct fmt_meta_table *t;
+	uint8_t *region; /* META_LEN bytes */
+	uint32_t end;	 /* of the last item, in the region */
+};
 
-	if (t->cnt)
-		off = m[-1].off + m[-1].len;
-	*m = (struct fmt_meta_entry){ .id = *id, .off = off, .len = len,
-				      .vdisk = vdisk, .required = true };
-	t->cnt++;
-	return region + off;
+/* Room for an item of len bytes, zeroed; NULL: the region is full. */
+static uint8_t *add_item(struct meta_build *mb, const struct guid *id,
+			 uint32_t len, bool vdisk)
+{
+	struct fmt_meta_entry *m = &mb->t->e[mb->t->cnt];
+	uint32_t off = mb->end;
+
+	if (mb->t->cnt == FMT_META_MAX || len > META_LEN - off)
+		return NULL;
+	*m = (struct fmt_meta_entry){ .id = *id, .off = len ? off : 0,
+				      .len = len, .vdisk = vdisk,
+				      .required = true };
+	mb->t->cnt++;
+	mb->end += len;
+	return mb->region + off;
+}
+
+static void add_known_items(struct meta_build *mb,
+			    const struct vhdx_create_opts *o,
+			    const struct create_child *child)
+{
+	struct guid disk_id;
+	uint8_t *b = add_item(mb, &FMT_META_FILE_PARAMS, 8, false);
+
+	put_le32(b, o->block_len);
+	put_le32(b + 4, child ? 2 : o->type == VHDX_TYPE_FIXED);
+	b = add_item(mb, &FMT_META_DISK_SIZE, 8, true);
+	put_le64(b, o->size_len);
+	b = add_item(mb, &FMT_META_DISK_ID, 16, true);
+	guid_random(&disk_id);
+	memcpy(b, child ? child->parent->disk_id.b : disk_id.b, 16);
+	b = add_item(mb, &FMT_META_LSS, 4, true);
+	put_le32(b, o->sector_len);
+	b = add_item(mb, &FMT_META_PSS, 4, true);
+	put_le32(b, o->physical_sector_len);
+}
+
+static bool is_known(const struct meta_build *mb,
+		     const struct fmt_meta_entry *m)
+{
+	for (uint32_t i = 0; i < mb->t->cnt; i++)
+		if (guid_eq(&mb->t->e[i].id, &m->id) &&
+		    mb->t->e[i].user == m->user)
+			return true;
+	return false;
+}
+
+/* What belongs to the virtual disk goes with it (2.6.1.2). */
+static int add_inherited(struct meta_build *mb,
+			 const struct create_child *child, struct vhdx_err *e)
+{
+	const struct layout *l = child->parent;
+	int rc = 0;
+
+	for (uint32_t i = 0; !rc && i < l->meta->cnt; i++) {
+		const struct fmt_meta_entry *m = &l->meta->e[i];
+		uint8_t *b;
+
+		if (!m->vdisk || is_known(mb, m))
+			continue;
+		b = add_item(mb, &m->id, m->len, true);
+		if (!b)
+			return err_set(e, VHDX_E_UNSUPPORTED,
+				       "the parent's metadata does not fit "
+				       "into %u bytes", (unsigned)META_LEN);
+		mb->t->e[mb->t->cnt - 1].user = m->user;
+		mb->t->e[mb->t->cnt - 1].required = m->required;
+		if (m->len)
+			rc = file_read(child->parent_file, l->meta_off + m->off,
+				       b, m->len, e);
+	}
+	return rc;
+}
+
+static int add_child_items(struct meta_build *mb,
+			   const struct create_child *child, struct vhdx_err *e)
+{
+	uint8_t *b = add_item(mb, &FMT_META_LOCATOR, child->locator_len, false);
+
+	ASSERT(b); /* the first MiB after five small items */
+	memcpy(b, child->locator, child->locator_len);
+	return add_inherited(mb, child, e);
 }
 
 static int write_meta(struct file *f, const struct create_place *p,
-		      const struct vhdx_create_opts *o, uint8_t *buf,
+		      const struct vhdx_create_opts *o,
+		      const struct create_child *child, uint8_t *buf,
 		      struct vhdx_err *e)
 {
-	struct fmt_meta_table *t = mem_zalloc(sizeof(*t));
-	struct guid disk_id;
-	uint8_t *b;
+	struct meta_build mb = { mem_zalloc(sizeof(*mb.t)), buf,
+				 FMT_META_TABLE_LEN };
+	int rc = 0;
 
-	if (!t)
+	if (!mb.t)
 		return err_set(e, VHDX_E_NOMEM, "no memory for metadata");
-	memset(buf, 0, CHUNK_LEN);
-	b = add_item(t, buf, &FMT_META_FILE_PARAMS, 8, false);
-	put_le32(b, o->block_len);
-	put_le32(b + 4, o->type == VHDX_TYPE_FIXED);
-	b = add_item(t, buf, &FMT_META_DISK_SIZE, 8, true);
-	put_le64(b, o->size_len);
-	b = add_item(t, buf, &FMT_META_DISK_ID, 16, true);
-	guid_random(&disk_id);
-	memcpy(b, disk_id.b, 16);
-	b = add_item(t, buf, &FMT_META_LSS, 4, true);
-	put_le32(b, o->sector_len);
-	b = add_item(t, buf, &FMT_META_PSS, 4, true);
-	put_le32(b, o->physical_sector_len);
-	meta_table_encode(t, buf);
-	mem_free(t);
-	return file_write(f, p->meta_off, buf, FMT_META_TABLE_LEN + 4096, e);
+	memset(buf, 0, META_LEN);
+	add_known_items(&mb, o, child);
+	if (child)
+		rc = add_child_items(&mb, child, e);
+	meta_table_encode(mb.t, buf);
+	mem_free(mb.t);
+	return rc ? rc : file_write(f, p->meta_off, buf,
+				    align_up(mb.end, FMT_LOG_SECTOR), e);
 }
 
 /* ---- BAT ----------------------------------------------------------------- */
@@ -191,7 +260,8 @@ static int write_headers(struct file *f, const struct create_place *p,
 /* ---- all of it ----------------------------------------------------------- */
 
 static int write_body(struct file *f, const struct create_place *p,
-		      const struct vhdx_create_opts *o, uint8_t *buf,
+		      const struct vhdx_create_opts *o,
+		      const struct create_child *child, uint8_t *buf,
 		      struct vhdx_err *e)
 {
 	bool fixed = o->type == VHDX_TYPE_FIXED;
@@ -203,7 +273,7 @@ static int write_body(struct file *f, const struct create_place *p,
 	if (!rc)
 		rc = write_log(f, p, buf, e);
 	if (!rc)
-		rc = write_meta(f, p, o, buf, e);
+		rc = write_meta(f, p, o, child, buf, e);
 	if (!rc && fixed)
 		rc = write_bat(f, p, o, buf, e);
 	if (!rc)
@@ -216,6 +286,12 @@ static int write_body(struct file *f, const struct create_place *p,
 int vhdx_image_create(struct file *f, const struct vhdx_create_opts *o,
 		      struct vhdx_err *e)
 {
+	return vhdx_child_create(f, o, NULL, e);
+}
+
+int vhdx_child_create(struct file *f, const struct vhdx_create_opts *o,
+		      const struct create_child *child, struct vhdx_err *e)
+{
 	struct create_place p;
 	uint8_t *buf = mem_aligned(FMT_LOG_SECTOR, CHUNK_LEN);
 	int rc;
@@ -223,7 +299,7 @@ int vhdx_image_create(struct file *f, const struct vhdx_create_opts *o,
 	if (!buf)
 		return err_set(e, VHDX_E_NOMEM, "no memory for a new image");
 	create_place_init(&p, o);
-	rc = write_body(f, &p, o, buf, e);
+	rc = write_body(f, &p, o, child, buf, e);
 	if (!rc)
 		rc = file_sync(f, e); /* N1 */
 	if (!rc)

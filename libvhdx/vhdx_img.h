@@ -6,6 +6,7 @@
  *   vhdx_open.c   open, recover, scan, close
  *   vhdx_read.c   map_read
  *   vhdx_write.c  map_write, end_write: allocation (rules W1..W5)
+ *   vhdx_partial.c  the same for blocks that are partly the parent's
  *   vhdx_trim.c   unmap
  *   vhdx_space.c  the session's start, growing the file, giving space back
  */
@@ -23,6 +24,7 @@
 #define VI_PAGES 1024u	   /* metadata pages in memory */
 #define VI_ALLOCS 256u	   /* blocks being allocated at once */
 #define VI_FREED 4096u	   /* freed ranges waiting to become durable */
+#define VI_SLICE_MAX 16u   /* pages of bits: 256 MiB blocks, 512 byte sectors */
 #define VI_GROW_LEN (32 * MIB)
 
 enum session {
@@ -32,6 +34,7 @@ enum session {
 };
 
 enum alloc_state {
+	ALLOC_BITMAP, /* partial: its sector bitmap is being made or loaded */
 	ALLOC_SPACE, /* waits for the file to grow */
 	ALLOC_ZERO,  /* stale space is being zeroed */
 	ALLOC_READY,
@@ -41,17 +44,32 @@ enum alloc_state {
  * At most one per block. */
 struct alloc {
 	struct list node;  /* of its hash bucket, or the free ones */
-	struct list queue; /* waiting for the file to grow */
+	struct list queue; /* waiting for growth, pages to claim, or a bitmap */
 	struct vhdx_image *vi;
 	uint64_t blk;
 	uint64_t file_off;
 	enum alloc_state state;
 	unsigned refs;	   /* claims */
 	bool own;	   /* the space was this block's before (soft anchor) */
+	bool has_space;	   /* from the space map, to be given back */
 	bool published;	   /* in the BAT */
-	struct mpage *page; /* of the BAT entry; pinned, claimed */
+	bool whole;	   /* one write covers it all: nobody may join */
+	bool claimed;	   /* its pages may be changed */
+	struct mpage *page; /* of the BAT entry; pinned */
 	struct list waiters; /* image_map, until READY */
 	struct file_io io;
+	/* Blocks that stay partly the parent's (vhdx_partial.c). */
+	bool partial;
+	bool makes_bitmap;	/* of its chunk; it is on vi->makers */
+	bool has_bitmap_space;	/* taken, not in the BAT yet */
+	struct list maker;
+	struct list dependents;	/* allocs that wait for the bitmap it makes */
+	struct loop_task task;
+	struct mcache_wait w;
+	struct mpage *bitmap_page; /* of the bitmap's BAT entry; pinned */
+	uint64_t bitmap_off;
+	unsigned slice_cnt;
+	struct mpage *slice[VI_SLICE_MAX]; /* the block's bits; pinned */
 };
 
 /* Space whose freeing is not durable yet. */
@@ -77,6 +95,9 @@ struct vhdx_image {
 	struct list claim_waiters;   /* image_map, to change a page */
 	struct list freed_waiters;   /* image_map, for room in freed[] */
 	struct list grow_queue;	     /* struct alloc */
+	struct list claim_queue;     /* struct alloc, to change pages */
+	struct list makers;	     /* struct alloc, making a bitmap */
+	unsigned partial_cnt;	     /* allocs that are partial */
 	struct list allocs_free;
 	struct list alloc_buckets[VI_ALLOCS];
 	struct alloc *allocs;	     /* owned */
@@ -97,6 +118,8 @@ struct vmap {
 	bool (*next)(struct image_map *m);
 	bool (*after)(struct image_map *m);
 	bool zeroes; /* unmap: write-zeroes, not discard */
+	uint64_t block_off;	/* of a partially present block, in the file */
+	struct mpage *bits_page; /* for end_write; pinned, claimed */
 };
 
 static inline struct vhdx_image *vi_of(struct image *img)
@@ -123,6 +146,17 @@ bool vmap_fail(struct image_map *m, const struct vhdx_err *err);
 /* [async] Continues with next(m) when the BAT page of m's block is pinned in
  * vmap_of(m)->w.page; ends m if it cannot be read. */
 bool vmap_with_page(struct image_map *m, bool (*next)(struct image_map *m));
+
+/* The same for any page: the one that holds file offset pos. */
+bool vmap_with_page_at(struct image_map *m, uint64_t pos,
+		       bool (*next)(struct image_map *m));
+
+/* [async] Continues with next(m) when the page with the bits of m's block from
+ * m->voff on is pinned; m->len is cut to the block and that page. The block is
+ * partially present at vmap_of(m)->block_off. */
+bool vmap_with_bits(struct image_map *m, bool (*next)(struct image_map *m));
+/* The bits of m in that page. */
+void vmap_bits(const struct image_map *m, unsigned *from, unsigned *to);
 
 /* Gives the page back. */
 void vmap_put_page(struct image_map *m);
@@ -154,6 +188,20 @@ void alloc_retry(struct alloc *al);
 void alloc_failed(struct alloc *al, const struct vhdx_err *err);
 void alloc_init(struct vhdx_image *vi);
 void grow_start(struct loop_task *t);
+
+/* vhdx_partial.c: brings the bits of al's block into claimed pages, making the
+ * chunk's bitmap first where there is none; ends in alloc_retry() or
+ * alloc_failed(), never inside the call. */
+void partial_start(struct alloc *al);
+void partial_retry(struct alloc *al); /* the file has grown */
+void partial_publish(struct alloc *al); /* just before its BAT entry changes */
+void partial_set_bits(struct alloc *al, const struct image_map *m);
+void partial_release(struct alloc *al);
+bool partial_has_room(const struct vhdx_image *vi);
+
+/* Pages may have become claimable: whoever waits tries again. */
+void claims_wake(struct vhdx_image *vi);
+void claims_changed(struct vhdx_image *vi);
 
 /* The block's space is no longer mapped, as of the page change just made.
  * The caller has seen freed_has_room(). */

@@ -12,10 +12,12 @@
  */
 #include <string.h>
 
+#include "locator.h"
 #include "mem.h"
 #include "mutation.h"
 #include "recover.h"
 #include "replay.h"
+#include "vhdx_create.h"
 #include "vhdx_img.h"
 
 static void tell(const struct image_open_opts *o, const char *fmt, ...)
@@ -50,6 +52,7 @@ static void vhdx_free(struct vhdx_image *vi)
 	mem_free(vi->allocs);
 	mem_free(vi->freed);
 	mem_free(vi->region_copy);
+	parent_ref_free(vi->img.parent);
 	mem_free(vi);
 }
 
@@ -133,7 +136,7 @@ static void on_taken(void *arg)
 {
 	struct vhdx_image *vi = arg;
 
-	vmap_wake(&vi->claim_waiters);
+	claims_wake(vi);
 }
 
 static void on_failed(void *arg)
@@ -142,7 +145,7 @@ static void on_failed(void *arg)
 
 	/* Nothing will become durable any more: nobody may wait for it. */
 	vmap_wake(&vi->freed_waiters);
-	vmap_wake(&vi->claim_waiters);
+	claims_wake(vi);
 }
 
 static const struct commit_ops commit_ops = {
@@ -214,6 +217,7 @@ static void fill_info(struct vhdx_image *vi, const struct guid *log)
 	info->type = l->has_parent	  ? VHDX_TYPE_DIFFERENCING
 		     : l->leave_allocated ? VHDX_TYPE_FIXED
 					  : VHDX_TYPE_DYNAMIC;
+	vi->img.identity = vi->hdr.cur.data_write;
 	memcpy(info->disk_id, l->disk_id.b, 16);
 	layout_creator(&l->ident, info->creator, sizeof(info->creator));
 	memcpy(info->file_write_guid, h->file_write.b, 16);
@@ -232,6 +236,34 @@ static void fill_info(struct vhdx_image *vi, const struct guid *log)
 	vi->img.physical_sector_len = l->physical_sector_len;
 }
 
+/* The parent locator, which layout_load has seen to be there. */
+static int load_parent(struct vhdx_image *vi, struct vhdx_err *e)
+{
+	const struct fmt_meta_table *t = vi->layout.meta;
+	const struct fmt_meta_entry *item = NULL;
+	struct locator loc = { 0 };
+	uint64_t off;
+	uint8_t *b;
+	int rc;
+
+	for (uint32_t i = 0; i < t->cnt; i++)
+		if (!t->e[i].user && guid_eq(&t->e[i].id, &FMT_META_LOCATOR))
+			item = &t->e[i];
+	ASSERT(item);
+	off = vi->layout.meta_off + item->off;
+	b = mem_alloc(u64_max(item->len, 1));
+	if (!b)
+		return err_set(e, VHDX_E_NOMEM, "no memory for a locator");
+	rc = file_read(vi->img.file, off, b, item->len, e);
+	if (!rc)
+		rc = locator_decode(b, item->len, off, &loc, e);
+	if (!rc)
+		rc = locator_parent(&loc, off, &vi->img.parent, e);
+	locator_free(&loc);
+	mem_free(b);
+	return rc;
+}
+
 static int open_layout(struct vhdx_image *vi, const struct image_open_opts *o,
 		       struct vhdx_err *e)
 {
@@ -240,10 +272,9 @@ static int open_layout(struct vhdx_image *vi, const struct image_open_opts *o,
 	if (rc)
 		return rc;
 	if (vi->layout.has_parent)
-		return err_obj(e, VHDX_E_UNSUPPORTED, VHDX_OBJ_META,
-			       vi->layout.meta_off, "2.6.2.1",
-			       "a differencing disk: this version cannot read "
-			       "chains yet");
+		rc = load_parent(vi, e);
+	if (rc)
+		return rc;
 	for (int i = 0; i < 2; i++)
 		if (!vi->hdr.valid[i])
 			tell(o, "header copy %d is damaged (%s); used the "
@@ -252,6 +283,14 @@ static int open_layout(struct vhdx_image *vi, const struct image_open_opts *o,
 		tell(o, "region table copy %d is damaged (%s); used the other",
 		     vi->layout.region_bad + 1, vi->layout.region_why.text);
 	return mcache_new(vi->img.file, VI_PAGES, on_starved, vi, &vi->mc, e);
+}
+
+void vhdx_image_as_parent(struct image *img, struct create_child *out)
+{
+	struct vhdx_image *vi = vi_of(img);
+
+	*out = (struct create_child){ .parent_file = img->file,
+				      .parent = &vi->layout };
 }
 
 int vhdx_image_open(struct file *f, const struct image_open_opts *o,
@@ -271,6 +310,8 @@ int vhdx_image_open(struct file *f, const struct image_open_opts *o,
 	list_init(&vi->alloc_waiters);
 	list_init(&vi->freed_waiters);
 	list_init(&vi->claim_waiters);
+	list_init(&vi->claim_queue);
+	list_init(&vi->makers);
 	list_init(&vi->grow_queue);
 	rc = header_load(f, &vi->hdr, e);
 	if (rc)

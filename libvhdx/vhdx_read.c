@@ -4,6 +4,7 @@
  * as long as that page says the same, so that large reads and maps of empty
  * space take few steps.
  */
+#include "bits.h"
 #include "vhdx_img.h"
 
 bool vmap_fail(struct image_map *m, const struct vhdx_err *err)
@@ -30,11 +31,11 @@ static void page_arrived(struct mcache_wait *w)
 		v->m->done(v->m);
 }
 
-bool vmap_with_page(struct image_map *m, bool (*next)(struct image_map *m))
+bool vmap_with_page_at(struct image_map *m, uint64_t pos,
+		       bool (*next)(struct image_map *m))
 {
 	struct vhdx_image *vi = vi_of(m->img);
 	struct vmap *v = vmap_of(m);
-	uint64_t pos = bat_entry_pos(&vi->layout, vmap_blk(m));
 
 	v->m = m;
 	v->next = next;
@@ -43,6 +44,13 @@ bool vmap_with_page(struct image_map *m, bool (*next)(struct image_map *m))
 	if (!mcache_get(vi->mc, align_down(pos, MPAGE_LEN), &v->w))
 		return false;
 	return page_ready(m);
+}
+
+bool vmap_with_page(struct image_map *m, bool (*next)(struct image_map *m))
+{
+	uint64_t pos = bat_entry_pos(&vi_of(m->img)->layout, vmap_blk(m));
+
+	return vmap_with_page_at(m, pos, next);
 }
 
 void vmap_put_page(struct image_map *m)
@@ -96,17 +104,88 @@ bool vmap_commit_failed(struct image_map *m)
 	return true;
 }
 
-static enum map_kind kind_of(uint64_t entry)
+static enum map_kind kind_of(uint64_t entry, bool has_parent)
 {
 	switch (bat_entry_state(entry)) {
 	case BAT_FULLY_PRESENT:
+	case BAT_PARTIALLY_PRESENT:
 		return MAP_DATA;
 	case BAT_ZERO:
 		return MAP_ZERO;
+	case BAT_NOT_PRESENT:
+		return has_parent ? MAP_PARENT : MAP_UNMAPPED;
 	default:
 		return MAP_UNMAPPED;
 	}
 }
+
+/* ---- sector bitmaps ------------------------------------------------------ */
+
+/* File offset of the byte with the bit of m->voff. */
+static uint64_t bits_pos(const struct image_map *m, uint64_t bitmap_off)
+{
+	const struct layout *l = &vi_of(m->img)->layout;
+	uint64_t bit = m->voff % m->img->block_len / m->img->sector_len;
+
+	return bitmap_off + bat_slice_off(l, vmap_blk(m)) + bit / 8;
+}
+
+static bool bits_entry(struct image_map *m)
+{
+	struct vhdx_image *vi = vi_of(m->img);
+	uint64_t pos = bat_bitmap_pos(&vi->layout, vmap_blk(m));
+	uint64_t entry = bat_get(vmap_of(m)->w.page, pos), page_end;
+
+	vmap_put_page(m);
+	m->res = bat_verify_bitmap(&vi->layout, &vi->hdr.cur,
+				   vi->img.file->size, vmap_blk(m), entry,
+				   &m->err);
+	if (m->res)
+		return true;
+	pos = bits_pos(m, bat_entry_off(entry));
+	/* Up to the end of the block, and of the bits in this page. */
+	page_end = (MPAGE_LEN - pos % MPAGE_LEN) * 8 * m->img->sector_len -
+		   m->voff % (8 * m->img->sector_len);
+	m->len = u64_min(m->len, page_end);
+	m->len = u64_min(m->len,
+			 m->img->block_len - m->voff % m->img->block_len);
+	return vmap_with_page_at(m, pos, vmap_of(m)->after);
+}
+
+bool vmap_with_bits(struct image_map *m, bool (*next)(struct image_map *m))
+{
+	struct vhdx_image *vi = vi_of(m->img);
+
+	vmap_of(m)->after = next;
+	return vmap_with_page_at(m, bat_bitmap_pos(&vi->layout, vmap_blk(m)),
+				 bits_entry);
+}
+
+void vmap_bits(const struct image_map *m, unsigned *from, unsigned *to)
+{
+	uint64_t bit = bat_slice_off(&vi_of(m->img)->layout, vmap_blk(m)) * 8 +
+		       m->voff % m->img->block_len / m->img->sector_len;
+
+	*from = (unsigned)(bit % (MPAGE_LEN * 8));
+	*to = *from + (unsigned)(m->len / m->img->sector_len);
+}
+
+static bool read_bits(struct image_map *m)
+{
+	unsigned from, to, cnt;
+	bool here;
+
+	vmap_bits(m, &from, &to);
+	cnt = bits_run(vmap_of(m)->w.page->data, from, to, &here);
+	m->len = u64_min(m->len, (uint64_t)cnt * m->img->sector_len);
+	m->kind = here ? MAP_DATA : MAP_PARENT;
+	m->file = m->img->file;
+	m->file_off = vmap_of(m)->block_off + m->voff % m->img->block_len;
+	vmap_put_page(m);
+	return true;
+}
+
+/* ---- whole blocks -------------------------------------------------------- */
 
 /* Blocks after the first that continue its extent, within the same page. */
 static uint64_t same_blocks(struct image_map *m, uint64_t entry,
@@ -114,6 +193,8 @@ static uint64_t same_blocks(struct image_map *m, uint64_t entry,
 {
 	struct vhdx_image *vi = vi_of(m->img);
 	const struct mpage *p = vmap_of(m)->w.page;
+	bool has_parent = vi->layout.has_parent;
+	enum map_kind kind = kind_of(entry, has_parent);
 	uint64_t blk = vmap_blk(m), cnt = 1;
 
 	while (cnt < wanted) {
@@ -122,9 +203,10 @@ static uint64_t same_blocks(struct image_map *m, uint64_t entry,
 		if (pos - p->off >= MPAGE_LEN)
 			break;
 		next = bat_get(p, pos);
-		if (kind_of(next) != kind_of(entry))
+		if (bat_entry_state(next) == BAT_PARTIALLY_PRESENT ||
+		    kind_of(next, has_parent) != kind)
 			break;
-		if (kind_of(entry) == MAP_DATA &&
+		if (kind == MAP_DATA &&
 		    bat_entry_off(next) !=
 			    bat_entry_off(entry) + cnt * m->img->block_len)
 			break;
@@ -162,12 +244,17 @@ static bool read_entry(struct image_map *m)
 	uint64_t entry, cnt, wanted;
 
 	if (vmap_entry(m, &entry)) {
+		if (bat_entry_state(entry) == BAT_PARTIALLY_PRESENT) {
+			vmap_of(m)->block_off = bat_entry_off(entry);
+			vmap_put_page(m);
+			return vmap_with_bits(m, read_bits);
+		}
 		wanted = div_up(in_block + m->len, m->img->block_len);
 		cnt = same_blocks(m, entry, wanted);
 		if (entry == 0)
 			cnt = skip_hole(m, cnt, wanted);
 		m->len = u64_min(m->len, cnt * m->img->block_len - in_block);
-		m->kind = kind_of(entry);
+		m->kind = kind_of(entry, vi->layout.has_parent);
 		m->file = vi->img.file;
 		m->file_off = bat_entry_off(entry) + in_block;
 	}

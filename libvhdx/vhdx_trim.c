@@ -15,6 +15,7 @@ enum action {
 	NOTHING,  /* it reads as zeros, or has to stay */
 	IN_PLACE, /* the caller zeroes or punches */
 	UNMAP,
+	AS_WRITE, /* room is made as for a write, which the caller zeroes */
 };
 
 static bool trim_with_page(struct image_map *m);
@@ -48,6 +49,23 @@ static enum action choose(struct image_map *m, uint64_t entry)
 		return zeroes && whole_block(m) ? UNMAP : NOTHING;
 	default:
 		return NOTHING;
+	}
+}
+
+/* In a child nothing may ever show the parent again, and what is to read as
+ * zeros must not show it at all. */
+static enum action choose_in_child(struct image_map *m, uint64_t entry)
+{
+	bool zeroes = vmap_of(m)->zeroes;
+
+	switch (bat_entry_state(entry)) {
+	case BAT_NOT_PRESENT:
+	case BAT_PARTIALLY_PRESENT:
+		if (whole_block(m))
+			return UNMAP;
+		return zeroes ? AS_WRITE : NOTHING;
+	default:
+		return choose(m, entry);
 	}
 }
 
@@ -86,13 +104,18 @@ static bool trim_with_page(struct image_map *m)
 		return true;
 	}
 	m->len = u64_min(m->len, m->img->block_len - in_block);
-	action = choose(m, entry);
+	action = vi->layout.has_parent ? choose_in_child(m, entry)
+				       : choose(m, entry);
 	if (action != NOTHING && vi->session != SESSION_OPEN) {
 		vmap_put_page(m);
 		return session_enter(m, restart); /* W4 */
 	}
 	if (action == UNMAP)
 		return unmap(m, entry);
+	if (action == AS_WRITE) {
+		vmap_put_page(m);
+		return vhdx_map_write(m->img, m);
+	}
 	m->kind = action == IN_PLACE ? MAP_DATA : MAP_ZERO;
 	m->file = m->img->file;
 	m->file_off = bat_entry_off(entry) + in_block;
@@ -104,6 +127,7 @@ bool vhdx_unmap(struct image *img, struct image_map *m, bool zeroes)
 {
 	(void)img;
 	m->claim = NULL;
+	vmap_of(m)->bits_page = NULL;
 	vmap_of(m)->zeroes = zeroes;
 	return restart(m);
 }

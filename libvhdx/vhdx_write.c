@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writing to a base disk: where a write goes, and when a new block becomes
+ * Writing: where a write goes, and when a new block becomes
  * part of the disk.
  *
  *   no space --space_alloc--> has space --FILE_ZERO if stale--> ready
@@ -27,7 +27,12 @@
  *      (session_enter).
  *  W5  Space is inside the file, by a completed size change, before payload
  *      goes there; the next log entry's sync makes that size durable.
+ *  W6  A bit of a sector bitmap is set after the payload write that needs it
+ *      has completed; a block becomes partially present in one log entry (C7)
+ *      with its bits, which are cleared first: they may be those of an earlier
+ *      life.
  */
+#include "bits.h"
 #include "mutation.h"
 #include "vhdx_img.h"
 
@@ -43,6 +48,8 @@ void alloc_init(struct vhdx_image *vi)
 		list_init(&vi->alloc_buckets[i]);
 		list_init(&vi->allocs[i].queue);
 		list_init(&vi->allocs[i].waiters);
+		list_init(&vi->allocs[i].maker);
+		list_init(&vi->allocs[i].dependents);
 		loop_task_init(&vi->allocs[i].io.task, NULL);
 		vi->allocs[i].vi = vi;
 		list_add_tail(&vi->allocs_free, &vi->allocs[i].node);
@@ -62,18 +69,6 @@ static struct alloc *alloc_find(struct vhdx_image *vi, uint64_t blk)
 	return NULL;
 }
 
-/* A page is no longer claimed. If none is dirty no round would come, and with
- * it nobody to wake those who wait to claim one. */
-static void claims_changed(struct vhdx_image *vi)
-{
-	if (list_empty(&vi->claim_waiters))
-		return;
-	if (mcache_dirty_cnt(vi->mc) && !commit_failed(vi->cm))
-		commit_kick(vi->cm);
-	else
-		vmap_wake(&vi->claim_waiters);
-}
-
 /* A claim ends. The last one returns the space if nobody published it. */
 static void alloc_unclaim(struct alloc *al)
 {
@@ -81,16 +76,46 @@ static void alloc_unclaim(struct alloc *al)
 
 	if (--al->refs)
 		return;
-	if (!al->published && !al->own && al->state != ALLOC_SPACE)
+	if (!al->published && al->has_space)
 		space_release(&vi->space, al->file_off, vi->img.block_len,
 			      false);
 	list_del(&al->node);
-	mcache_unclaim(vi->mc, al->page);
+	if (al->partial)
+		partial_release(al);
+	if (al->claimed)
+		mcache_unclaim(vi->mc, al->page);
 	mcache_put(vi->mc, al->page);
 	list_add_head(&vi->allocs_free, &al->node);
 	claims_changed(vi);
 	if (!list_empty(&vi->alloc_waiters))
 		vmap_wake(&vi->alloc_waiters);
+}
+
+void claims_wake(struct vhdx_image *vi)
+{
+	struct list all;
+
+	list_init(&all);
+	list_splice(&all, &vi->claim_queue);
+	while (!list_empty(&all)) {
+		struct alloc *al = list_first(&all, struct alloc, queue);
+
+		list_del(&al->queue);
+		partial_retry(al);
+	}
+	vmap_wake(&vi->claim_waiters);
+}
+
+/* A page is no longer claimed. If none is dirty no round would come, and with
+ * it nobody to wake those who wait to claim one. */
+void claims_changed(struct vhdx_image *vi)
+{
+	if (list_empty(&vi->claim_waiters) && list_empty(&vi->claim_queue))
+		return;
+	if (mcache_dirty_cnt(vi->mc) && !commit_failed(vi->cm))
+		commit_kick(vi->cm);
+	else
+		claims_wake(vi);
 }
 
 /* ---- giving a block its space ------------------------------------------ */
@@ -119,8 +144,12 @@ static void publish(struct alloc *al)
 	if (al->published)
 		return;
 	al->published = true;
+	if (al->partial)
+		partial_publish(al);
 	bat_set(al->page, bat_entry_pos(&vi->layout, al->blk),
-		bat_entry_make(BAT_FULLY_PRESENT, al->file_off));
+		bat_entry_make(al->partial ? BAT_PARTIALLY_PRESENT
+					   : BAT_FULLY_PRESENT,
+			       al->file_off));
 	mcache_dirty(vi->mc, al->page);
 }
 
@@ -185,6 +214,7 @@ static bool find_space(struct alloc *al)
 		space_wait_growth(vi, al);
 		return false;
 	}
+	al->has_space = !al->own;
 	if (MUTATED(PUBLISH_AFTER_PAYLOAD))
 		publish(al);
 	if (!zero && !MUTATED(ZERO_REUSED_SPACE)) {
@@ -197,13 +227,15 @@ static bool find_space(struct alloc *al)
 
 void alloc_retry(struct alloc *al)
 {
-	if (find_space(al))
+	if (al->state == ALLOC_BITMAP)
+		partial_retry(al);
+	else if (find_space(al))
 		alloc_ready(al);
 }
 
-/* ---- map_write and end_write ------------------------------------------- */
+/* ---- claims ------------------------------------------------------------- */
 
-/* Joins the block's allocation; the page's pin and claim are the alloc's. */
+/* Joins the block's allocation; the page's pin is the alloc's. */
 static bool claim(struct image_map *m, struct alloc *al)
 {
 	al->refs++;
@@ -215,39 +247,130 @@ static bool claim(struct image_map *m, struct alloc *al)
 	return false;
 }
 
+/* Waits until an allocation has ended, then starts again. */
+static bool wait_for_alloc(struct image_map *m)
+{
+	vmap_put_page(m);
+	vmap_of(m)->next = write_retry;
+	list_add_tail(&vi_of(m->img)->alloc_waiters, &m->node);
+	return false;
+}
+
+static bool covers_block(const struct image_map *m)
+{
+	uint64_t end = u64_min(align_down(m->voff, m->img->block_len) +
+				       m->img->block_len,
+			       m->img->size_len);
+
+	return is_aligned(m->voff, m->img->block_len) &&
+	       m->voff + m->len >= end;
+}
+
 static bool start_alloc(struct image_map *m, uint64_t entry)
 {
 	struct vhdx_image *vi = vi_of(m->img);
+	struct mpage *page = vmap_of(m)->w.page;
+	bool parents = vi->layout.has_parent &&
+		       bat_entry_state(entry) == BAT_NOT_PRESENT;
+	bool partial = parents && !covers_block(m);
 	struct alloc *al;
 
-	if (list_empty(&vi->allocs_free)) {
-		vmap_put_page(m);
-		vmap_of(m)->next = write_retry;
-		list_add_tail(&vi->alloc_waiters, &m->node);
-		return false;
-	}
-	if (!mcache_claim(vi->mc, vmap_of(m)->w.page))
+	if (list_empty(&vi->allocs_free) ||
+	    (partial && !partial_has_room(vi)))
+		return wait_for_alloc(m);
+	if (!partial && !mcache_claim(vi->mc, page))
 		return vmap_wait_for_round(m, &vi->claim_waiters, write_retry);
 	al = list_first(&vi->allocs_free, struct alloc, node);
 	list_del(&al->node);
 	al->blk = vmap_blk(m);
 	al->state = ALLOC_SPACE;
 	al->refs = 0;
-	al->published = false;
+	al->published = al->has_space = false;
+	al->whole = parents && !partial;
+	al->partial = partial;
+	al->claimed = !partial;
 	al->own = bat_has_space(entry);
 	al->file_off = bat_entry_off(entry);
-	al->page = vmap_of(m)->w.page;
+	al->page = page;
 	list_add_tail(&vi->alloc_buckets[al->blk % VI_ALLOCS], &al->node);
-	find_space(al);
+	if (partial)
+		partial_start(al);
+	else
+		find_space(al);
 	return claim(m, al);
+}
+
+/* ---- a partially present block ------------------------------------------ */
+
+static bool write_bits(struct image_map *m)
+{
+	struct vhdx_image *vi = vi_of(m->img);
+	struct vmap *v = vmap_of(m);
+	struct mpage *page = v->w.page;
+	unsigned from, to;
+	bool here;
+
+	vmap_bits(m, &from, &to);
+	m->kind = MAP_DATA;
+	m->file = m->img->file;
+	m->file_off = v->block_off + m->voff % m->img->block_len;
+	if (bits_run(page->data, from, to, &here) == to - from && here) {
+		vmap_put_page(m);
+		return true;
+	}
+	if (!mcache_claim(vi->mc, page))
+		return vmap_wait_for_round(m, &vi->claim_waiters, write_retry);
+	v->bits_page = page;
+	if (MUTATED(BITS_AFTER_PAYLOAD)) {
+		bits_fill(page->data, from, to, true);
+		mcache_dirty(vi->mc, page);
+	}
+	return true;
+}
+
+/* W6 */
+static void end_bits(struct image_map *m, bool ok)
+{
+	struct mcache *mc = vi_of(m->img)->mc;
+	struct mpage *page = vmap_of(m)->bits_page;
+	unsigned from, to;
+
+	if (ok) {
+		vmap_bits(m, &from, &to);
+		bits_fill(page->data, from, to, true);
+		mcache_dirty(mc, page);
+	}
+	vmap_of(m)->bits_page = NULL;
+	mcache_unclaim(mc, page);
+	mcache_put(mc, page);
+	claims_changed(vi_of(m->img));
+}
+
+/* ---- map_write and end_write -------------------------------------------- */
+
+static bool write_allocated(struct image_map *m, uint64_t entry)
+{
+	uint64_t in_block = m->voff % m->img->block_len;
+
+	vmap_put_page(m);
+	if (bat_entry_state(entry) == BAT_PARTIALLY_PRESENT) {
+		vmap_of(m)->block_off = bat_entry_off(entry);
+		return vmap_with_bits(m, write_bits);
+	}
+	m->len = u64_min(m->len, m->img->block_len - in_block);
+	m->kind = MAP_DATA;
+	m->file = m->img->file;
+	m->file_off = bat_entry_off(entry) + in_block;
+	return true;
 }
 
 static bool write_with_page(struct image_map *m)
 {
-	struct vhdx_image *vi = vi_of(m->img);
-	struct alloc *al = alloc_find(vi, vmap_blk(m));
-	uint64_t entry, in_block = m->voff % m->img->block_len;
+	struct alloc *al = alloc_find(vi_of(m->img), vmap_blk(m));
+	uint64_t entry;
 
+	if (al && al->whole)
+		return wait_for_alloc(m);
 	if (al) {
 		vmap_put_page(m);
 		return claim(m, al);
@@ -257,14 +380,10 @@ static bool write_with_page(struct image_map *m)
 		vmap_put_page(m);
 		return true;
 	}
-	if (bat_entry_state(entry) != BAT_FULLY_PRESENT)
-		return start_alloc(m, entry);
-	m->len = u64_min(m->len, m->img->block_len - in_block);
-	m->kind = MAP_DATA;
-	m->file = m->img->file;
-	m->file_off = bat_entry_off(entry) + in_block;
-	vmap_put_page(m);
-	return true;
+	if (bat_entry_state(entry) == BAT_FULLY_PRESENT ||
+	    bat_entry_state(entry) == BAT_PARTIALLY_PRESENT)
+		return write_allocated(m, entry);
+	return start_alloc(m, entry);
 }
 
 static bool write_retry(struct image_map *m)
@@ -276,6 +395,7 @@ bool vhdx_map_write(struct image *img, struct image_map *m)
 {
 	(void)img;
 	m->claim = NULL;
+	vmap_of(m)->bits_page = NULL;
 	return session_enter(m, write_retry);
 }
 
@@ -290,7 +410,11 @@ bool vhdx_end_write(struct image *img, struct image_map *m, bool ok)
 	if (al) {
 		if (ok)
 			publish(al); /* W1 */
+		if (ok && al->partial)
+			partial_set_bits(al, m);
 		alloc_unclaim(al);
+	} else if (vmap_of(m)->bits_page) {
+		end_bits(m, ok);
 	}
 	commit_kick_if_due(vi->cm);
 	return true;

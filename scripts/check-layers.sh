@@ -6,6 +6,7 @@
 #	L3 to L5 reach the loop through file.h, never themselves;
 #	vhd1_* includes nothing of the VHDX engine, nor the reverse; common to
 #	both are image, check and raw, and probe knows both;
+#	L7 sees images through image.h, and names parents through locator.h;
 #	L8 sees images through image.h, and no engine file;
 #	programs include the two public headers and their own files.
 # A file that is not in the table is an error: give it its place.
@@ -13,7 +14,7 @@ set -u
 
 table='
 0 vhdx vhdx_blk base err names le guid utf16 crc32c list mem mutation version
-0 mibmap
+0 mibmap bits
 1 loop workers file file_posix opener lockinfo newfile
 2 format format_bat format_log format_meta vhd1_format
 3 mcache log replay replay_find file_overlay
@@ -21,10 +22,12 @@ table='
 5 bat space
 6 image commit raw check check_file probe
 6 create_plan vhdx_create vhdx_img vhdx_open vhdx_read vhdx_write vhdx_trim
-6 vhdx_space vhdx_log vhdx_check check_bat check_bat_clash check_bat_mend
+6 vhdx_space vhdx_partial vhdx_child vhdx_log vhdx_check check_bat check_bat_clash check_bat_mend
 6 check_header check_item check_locator check_meta check_region check_space
 6 vhd1_image vhd1_open vhd1_load vhd1_io vhd1_place vhd1_bitmap vhd1_flush
 6 vhd1_create vhd1_check
+6 locator locator_path
+7 chain
 8 range blk blk_sync disk create
 '
 
@@ -80,6 +83,8 @@ $1 == "F" {
 		bad("L3 to L5 use file.h")
 	if (a == 8 && b >= 2 && b <= 6 && to != "image" && to != "newfile")
 		bad("L8 sees images through image.h")
+	if (a == 7 && b >= 2 && b <= 6 && to != "image" && to != "locator")
+		bad("L7 sees images through image.h")
 	common = to == "image" || to == "check" || to == "raw"
 	if (b >= 2 && !common && from != "probe" &&
 	    (from ~ /^vhd1_/) != (to ~ /^vhd1_/))
