@@ -10,6 +10,7 @@
 #include "guid.h"
 #include "guids.h"
 #include "image.h"
+#include "parent.h"
 #include "t.h"
 
 #define MOMENTS 24	/* looked at per workload, at most */
@@ -39,7 +40,8 @@ static uint64_t below(struct acase *c, uint64_t n)
 	return t_rand_below(&c->rng, n);
 }
 
-void make_image(struct loop *l, const struct profile *pf, struct memimg *out)
+void make_image(struct loop *l, const struct profile *pf, uint64_t seed,
+		struct memimg *out)
 {
 	struct vhdx_create_opts o = {
 		.format = pf->format, .type = pf->type, .type_given = true,
@@ -53,7 +55,9 @@ void make_image(struct loop *l, const struct profile *pf, struct memimg *out)
 	*out = (struct memimg){ 0 };
 	if (!rc)
 		rc = file_mem_new(l, "new", out, &f, &e);
-	if (!rc && pf->format == VHDX_FORMAT_VHDX)
+	if (!rc && is_child(pf))
+		rc = parent_add_child(f, pf, &o, &e);
+	else if (!rc && pf->format == VHDX_FORMAT_VHDX)
 		rc = vhdx_image_create(f, &o, &e);
 	else if (!rc && pf->format == VHDX_FORMAT_VHD)
 		rc = vhd1_image_create(f, &o, &e);
@@ -64,6 +68,8 @@ void make_image(struct loop *l, const struct profile *pf, struct memimg *out)
 		abort();
 	}
 	file_close(f);
+	if (is_child(pf) && seed / 2 % 2)
+		child_add_bits(out, l, pf);
 }
 
 /* ---- the workload ------------------------------------------------------ */
@@ -78,8 +84,7 @@ static bool session(struct acase *c, struct workload *w)
 
 	guids_add(&c->guids, c->loop, crash_disk_content(c->rig.disk),
 		  rig_pos(&c->rig));
-	blk = open_device(rig_open(&c->rig, c->loop), c->pf->format, true,
-			  c->v);
+	blk = open_device(rig_open(&c->rig, c->loop), c->pf, true, c->v);
 	if (!blk)
 		return false;
 	workload_session(w, blk);
@@ -280,7 +285,7 @@ static bool start_dirty(struct acase *c, uint64_t round)
 	if (file_mem_new(c->loop, "dirty", &img, &f, &e))
 		abort();
 	f->writable = false;
-	blk = open_device(f, c->pf->format, false, c->v);
+	blk = open_device(f, c->pf, false, c->v);
 	if (blk) {
 		content_verify(blk, &x, c->v);
 		if (!c->v->bad)
@@ -340,11 +345,12 @@ bool case_run(const struct profile *pf, uint64_t seed, const struct only *only,
 	struct vhdx_err e;
 
 	*v = (struct verdict){ 0 };
+	parent_prepare(pf);
 	guid_seed_for_tests(seed + 1);
 	if (loop_new(&c.loop, &e))
 		abort();
-	make_image(c.loop, pf, &img);
-	c.model = model_new(pf->size_len, seed);
+	make_image(c.loop, pf, seed, &img);
+	c.model = model_new(pf->size_len, seed, is_child(pf));
 	if (pf->format == VHDX_FORMAT_VHDX && seed % 5 == 0)
 		damage(&c, &img);
 	rig_init(&c.rig, &img, seed);
@@ -357,6 +363,7 @@ bool case_run(const struct profile *pf, uint64_t seed, const struct only *only,
 		else
 			fail_everywhere(&c);
 	}
+	parent_verify(pf, v);
 	if (v->bad) {
 		add_reproducer(&c);
 		return false; /* loop and disk may be in use: leave them */

@@ -43,7 +43,9 @@ bool fault_run(const struct profile *pf, uint64_t seed,
 bool foreign_run(const char *name, uint64_t seed, struct tally *t,
 		 struct verdict *v);
 
-/* An empty image as the profile wants it. */
-void make_image(struct loop *l, const struct profile *pf, struct memimg *out);
+/* An empty image as the profile wants it; a child of another program's making
+ * for every other seed. */
+void make_image(struct loop *l, const struct profile *pf, uint64_t seed,
+		struct memimg *out);
 
 #endif

@@ -13,6 +13,7 @@
 #include "file_fault.h"
 #include "guid.h"
 #include "image.h"
+#include "parent.h"
 #include "t.h"
 
 #define REQUESTS 24
@@ -53,7 +54,7 @@ static struct vhdx_blk *open_faulty(struct frun *r)
 		file_close(&f->file);
 		return NULL;
 	}
-	if (blk_new(img, r->loop, false, &blk, &e))
+	if (device_new(img, r->loop, &r->pf, &blk, &e))
 		abort();
 	return blk;
 }
@@ -116,11 +117,12 @@ static void start(struct frun *r)
 {
 	struct memimg img;
 
+	parent_prepare(&r->pf);
 	guid_seed_for_tests(r->seed + 1);
 	if (loop_new(&r->loop, NULL))
 		abort();
-	make_image(r->loop, &r->pf, &img);
-	r->model = model_new(r->pf.size_len, r->seed);
+	make_image(r->loop, &r->pf, r->seed, &img);
+	r->model = model_new(r->pf.size_len, r->seed, is_child(&r->pf));
 	rig_init(&r->rig, &img, r->seed);
 	memimg_free(&img);
 	workload_init(&r->w, &r->pf, r->model, r->seed);
@@ -146,6 +148,7 @@ static bool one_fault(struct frun *r)
 			close_rc = vhdx_blk_close(blk, &e);
 	}
 	judge_session(r, close_rc);
+	parent_verify(&r->pf, r->v);
 	if (!r->v->bad)
 		judge_file(r);
 	if (r->v->bad)

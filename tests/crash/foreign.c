@@ -72,7 +72,9 @@ static uint32_t look(struct vhdx_blk *blk, struct verdict *v)
 static void look_at(struct file *f, bool writable, uint32_t *truth,
 		    struct verdict *v)
 {
-	struct vhdx_blk *blk = open_device(f, VHDX_FORMAT_VHDX, writable, v);
+	static const struct profile base = { .format = VHDX_FORMAT_VHDX,
+					     .type = VHDX_TYPE_DYNAMIC };
+	struct vhdx_blk *blk = open_device(f, &base, writable, v);
 	struct vhdx_err e;
 	uint32_t sum;
 

@@ -49,6 +49,9 @@ struct model {
 	size_t unit_cnt, unit_max;
 	uint32_t *hash; /* index into units + 1; size hash_mask + 1 */
 	size_t hash_mask;
+	bool child;
+	uint8_t *past_zero; /* of a child: bit per unit of the windows: it was
+			       zeros, not the parent's, when rebased */
 	struct model_range *ranges;
 	size_t range_cnt;
 	bool ranges_stale;
@@ -73,18 +76,21 @@ static void push_past(struct model *m)
 	m->tick = 1;
 }
 
-struct model *model_new(uint64_t size_len, uint64_t seed)
+struct model *model_new(uint64_t size_len, uint64_t seed, bool child)
 {
 	struct model *m = calloc(1, sizeof(*m));
 
 	ASSERT(m);
 	m->size_len = size_len;
 	m->seed = seed;
+	m->child = child;
+	m->past_zero = calloc(div_up(size_len, WINDOW_EVERY),
+			      window_len(size_len) / UNIT_LEN / 8 + 1);
 	m->op_max = 256;
 	m->ops = calloc(m->op_max, sizeof(*m->ops));
 	m->hash_mask = 1023;
 	m->hash = calloc(m->hash_mask + 1, sizeof(*m->hash));
-	ASSERT(m->ops && m->hash);
+	ASSERT(m->ops && m->hash && m->past_zero);
 	push_past(m);
 	return m;
 }
@@ -99,6 +105,7 @@ void model_free(struct model *m)
 	free(m->ops);
 	free(m->hash);
 	free(m->ranges);
+	free(m->past_zero);
 	free(m);
 }
 
@@ -117,13 +124,6 @@ static size_t slot_of(const struct model *m, uint64_t lba)
 		if (m->units[m->hash[h] - 1].lba == lba)
 			break;
 	return h;
-}
-
-static const struct unit *unit_find(const struct model *m, uint64_t lba)
-{
-	uint32_t i = m->hash[slot_of(m, lba)];
-
-	return i ? &m->units[i - 1] : NULL;
 }
 
 static void rehash(struct model *m)
@@ -161,13 +161,46 @@ static void add_op(const struct model *m, struct unit *u, uint32_t op)
 	const struct op *o = &m->ops[op];
 
 	add_event(u, (struct event){
-		.op = op, .start = o->start, .end = NEVER,
+		.op = op, .start = o->start, .end = o->done,
 		.gen = o->kind == MODEL_WRITE ? m->gen_base + op : 0,
-		.weak = o->kind == MODEL_DISCARD });
+		.weak = o->kind == MODEL_DISCARD ||
+			(o->done != NEVER && !o->ok) });
 }
 
-/* Only writes make units: zeros and discards add nothing to a unit that was
- * never written, except that they may still beat the write that makes it. */
+/* Of a unit in a window. */
+static uint64_t past_bit(const struct model *m, uint64_t lba)
+{
+	uint64_t every = WINDOW_EVERY / UNIT_LEN;
+
+	return lba / every * (window_len(m->size_len) / UNIT_LEN) + lba % every;
+}
+
+static uint32_t past_gen(const struct model *m, uint64_t lba)
+{
+	uint64_t bit;
+
+	if (!m->child || !parent_has(m->size_len, lba))
+		return 0;
+	bit = past_bit(m, lba);
+	return m->past_zero[bit / 8] >> bit % 8 & 1 ? 0 : GEN_PARENT;
+}
+
+/* What a unit that nothing was written to has been through. In a disk without
+ * a parent what has ended made no difference. */
+static void unit_begin(const struct model *m, struct unit *u, uint64_t lba)
+{
+	*u = (struct unit){ .lba = lba };
+	add_event(u, (struct event){ .gen = past_gen(m, lba) });
+	for (uint32_t i = m->child ? 1 : m->op_open; i < m->op_cnt; i++)
+		if ((m->child || m->ops[i].done == NEVER) &&
+		    clears(&m->ops[i], lba))
+			add_op(m, u, i);
+}
+
+/* In a base disk only writes make units: zeros and discards add nothing to a
+ * unit that was never written, except that they may still beat the write that
+ * makes it. In a child they do add something, so they make a few of the units
+ * they touch. */
 static struct unit *unit_get(struct model *m, uint64_t lba)
 {
 	size_t h = slot_of(m, lba);
@@ -178,16 +211,26 @@ static struct unit *unit_get(struct model *m, uint64_t lba)
 	m->units = grow(m->units, m->unit_cnt, &m->unit_max,
 			sizeof(*m->units));
 	u = &m->units[m->unit_cnt++];
-	*u = (struct unit){ .lba = lba };
-	add_event(u, (struct event){ 0 });
-	for (uint32_t i = m->op_open; i < m->op_cnt; i++)
-		if (m->ops[i].done == NEVER && clears(&m->ops[i], lba))
-			add_op(m, u, i);
+	unit_begin(m, u, lba);
 	m->hash[h] = (uint32_t)m->unit_cnt;
 	m->ranges_stale = true;
 	if (m->unit_cnt * 2 > m->hash_mask)
 		rehash(m);
 	return &m->units[m->unit_cnt - 1];
+}
+
+/* For a look at any unit: the known one, or one made up in *tmp, whose events
+ * the caller frees. */
+static struct unit *unit_see(const struct model *m, uint64_t lba,
+			     struct unit *tmp)
+{
+	uint32_t i = m->hash[slot_of(m, lba)];
+
+	tmp->ev = NULL;
+	if (i)
+		return &m->units[i - 1];
+	unit_begin(m, tmp, lba);
+	return tmp;
 }
 
 /* The known units of an operation, one by one; *pos starts at 0. */
@@ -211,6 +254,19 @@ static struct unit *next_unit(struct model *m, uint32_t op, uint64_t *pos)
 	return NULL;
 }
 
+/* Always the same few of a range, so that they meet again. */
+static void make_samples(struct model *m, uint64_t voff, uint64_t len)
+{
+	uint64_t first = voff / UNIT_LEN, end = (voff + len) / UNIT_LEN;
+	uint64_t every = u64_min(MIB, window_len(m->size_len)) / UNIT_LEN;
+
+	unit_get(m, first);
+	unit_get(m, end - 1);
+	for (uint64_t at = align_up(first, every); at < end; at += every)
+		for (uint64_t n = 0; n < 3 && at + n * 331 < end; n++)
+			unit_get(m, at + n * 331);
+}
+
 /* ---- operations ------------------------------------------------------- */
 
 uint32_t model_begin(struct model *m, enum model_kind kind, uint64_t voff,
@@ -224,6 +280,8 @@ uint32_t model_begin(struct model *m, enum model_kind kind, uint64_t voff,
 	if (kind == MODEL_WRITE)
 		for (uint64_t i = 0; i < len / UNIT_LEN; i++)
 			unit_get(m, voff / UNIT_LEN + i);
+	else if (m->child && alters(kind))
+		make_samples(m, voff, len);
 	m->ops = grow(m->ops, m->op_cnt, &max, sizeof(*m->ops));
 	m->op_max = (uint32_t)max;
 	m->op_cnt++;
@@ -360,8 +418,10 @@ static void history_text(const struct model *m, const struct unit *u,
 		const struct op *o = &m->ops[ev->op];
 
 		append(out, len, "%s%s %u", i == from ? "" : ", ",
-		       ev->op ? names[o->kind] : "past", ev->gen ? ev->gen
-							       : ev->op);
+		       ev->op		     ? names[o->kind]
+		       : ev->gen == GEN_PARENT ? "parent"
+					     : "past",
+		       ev->gen && ev->gen != GEN_PARENT ? ev->gen : ev->op);
 		append(out, len, " [pos %ju", (uintmax_t)o->start_pos);
 		if (o->done == NEVER)
 			append(out, len, ", in flight");
@@ -382,7 +442,7 @@ static bool complain(const struct model *m, const struct unit *u, uint64_t lba,
 	bad->text[0] = 0;
 	value_text(v, lba, bad->text, sizeof(bad->text));
 	append(bad->text, sizeof(bad->text), "; allowed: ");
-	if (u)
+	if (u->cnt > 1 || past_gen(m, lba))
 		history_text(m, u, floor, bad->text, sizeof(bad->text));
 	else
 		append(bad->text, sizeof(bad->text),
@@ -450,37 +510,42 @@ bool model_verify_read(struct model *m, uint32_t op, const uint8_t *buf,
 	for (uint64_t i = 0; good && i < rd->len / UNIT_LEN; i++) {
 		struct value v = value_of(buf + i * UNIT_LEN, m->seed);
 		uint64_t lba = rd->voff / UNIT_LEN + i;
-		size_t h = slot_of(m, lba);
+		struct unit tmp;
 
-		if (m->hash[h])
-			good = verify_unit(m, rd, &m->units[m->hash[h] - 1],
-					   &v, bad);
-		else if (v.kind != VALUE_ZERO)
-			good = complain(m, NULL, lba, &v, 0, bad);
+		good = verify_unit(m, rd, unit_see(m, lba, &tmp), &v, bad);
+		free(tmp.ev);
 	}
 	return good;
+}
+
+static bool crash_shows(const struct model *m, const struct unit *u,
+			uint64_t pos, const struct value *v,
+			struct model_bad *bad)
+{
+	uint64_t floor = floor_of_crash(m, u, pos);
+
+	for (unsigned k = 0; k < u->cnt; k++)
+		if (is_before(m, &u->ev[k], pos) &&
+		    u->ev[k].end >= floor && event_shows(&u->ev[k], v, u->lba))
+			return true;
+	return complain(m, u, u->lba, v, floor, bad);
 }
 
 bool model_verify_crash(const struct model *m, uint64_t pos, uint64_t voff,
 			const uint8_t *buf, uint64_t len,
 			struct model_bad *bad)
 {
-	for (uint64_t i = 0; i < len / UNIT_LEN; i++) {
-		struct value v = value_of(buf + i * UNIT_LEN, m->seed);
-		uint64_t lba = voff / UNIT_LEN + i, floor = 0;
-		const struct unit *u = unit_find(m, lba);
-		bool good = !u && v.kind == VALUE_ZERO;
+	bool good = true;
 
-		if (u)
-			floor = floor_of_crash(m, u, pos);
-		for (unsigned k = 0; u && !good && k < u->cnt; k++)
-			good = is_before(m, &u->ev[k], pos) &&
-			       u->ev[k].end >= floor &&
-			       event_shows(&u->ev[k], &v, lba);
-		if (!good)
-			return complain(m, u, lba, &v, floor, bad);
+	for (uint64_t i = 0; good && i < len / UNIT_LEN; i++) {
+		struct value v = value_of(buf + i * UNIT_LEN, m->seed);
+		struct unit tmp;
+
+		good = crash_shows(m, unit_see(m, voff / UNIT_LEN + i, &tmp),
+				   pos, &v, bad);
+		free(tmp.ev);
 	}
-	return true;
+	return good;
 }
 
 /* ---- ranges ----------------------------------------------------------- */
@@ -524,6 +589,33 @@ const struct model_range *model_touched(struct model *m, size_t *cnt)
 	return m->ranges;
 }
 
+typedef void read_fn(void *arg, uint64_t voff, uint8_t *buf, uint64_t len);
+
+/* The past of the units that are not known: has it the parent's content? */
+static void rebase_past(struct model *m, read_fn *read, void *arg,
+			uint64_t voff)
+{
+	static uint8_t buf[256 * KIB];
+	uint64_t len = u64_min(sizeof(buf), m->size_len - voff);
+
+	read(arg, voff, buf, len);
+	for (uint64_t i = 0; i < len / UNIT_LEN; i++) {
+		struct value v = value_of(buf + i * UNIT_LEN, m->seed);
+		uint64_t bit = past_bit(m, voff / UNIT_LEN + i);
+
+		if (v.kind == VALUE_ZERO)
+			m->past_zero[bit / 8] |= (uint8_t)(1u << bit % 8);
+	}
+}
+
+static void rebase_windows(struct model *m, read_fn *read, void *arg)
+{
+	for (uint64_t w = 0; w < m->size_len; w += WINDOW_EVERY)
+		for (uint64_t at = 0; at < window_len(m->size_len) &&
+				      w + at < m->size_len; at += 256 * KIB)
+			rebase_past(m, read, arg, w + at);
+}
+
 void model_rebase(struct model *m,
 		  void (*read)(void *arg, uint64_t voff, uint8_t *buf,
 			       uint64_t len), void *arg)
@@ -549,6 +641,8 @@ void model_rebase(struct model *m,
 		}
 		free(buf);
 	}
+	if (m->child)
+		rebase_windows(m, read, arg);
 	m->gen_base += m->op_cnt;
 	push_past(m);
 }

@@ -15,6 +15,8 @@
  * M4  A failed operation may have happened or not, for ever.
  * M5  A discard leaves the old value or zeros; which one is settled when it is
  *     first read in quiet, and so is the winner of overlapping writes.
+ * M6  A child starts as its parent's content. That is one more old value: M1
+ *     and M3 say when it may still show, and once it may not it never does.
  *
  * Two clocks: `tick` orders submissions and completions among themselves, and
  * `pos` (the number of events the crash disk has recorded) ties them to the
@@ -35,8 +37,9 @@ struct model_bad {
 	char text[1024]; /* what was found and what is allowed */
 };
 
-/* A disk of zeros. seed goes into the contents. */
-struct model *model_new(uint64_t size_len, uint64_t seed);
+/* A disk of zeros, or a child that shows its parent (value.h). seed goes into
+ * the contents. */
+struct model *model_new(uint64_t size_len, uint64_t seed, bool child);
 void model_free(struct model *m); /* NULL allowed */
 
 /* An operation begins. Returns its number; for a write also its generation,

@@ -9,6 +9,7 @@
 #define VHD VHDX_FORMAT_VHD
 #define DYN VHDX_TYPE_DYNAMIC
 #define FIX VHDX_TYPE_FIXED
+#define DIFF VHDX_TYPE_DIFFERENCING
 
 #define KB(n) ((uint32_t)((n) * 1024u))
 #define MB(n) ((uint32_t)((n) * 1024u * 1024u))
@@ -24,6 +25,11 @@ const struct profile profiles[] = {
 	/* Freed space goes to other blocks as fast as possible. */
 	{ "hot", VHDX, DYN, 10 * MIB, MB(1), 512, SPREAD_HOT, 2, 120, 4,
 	  KB(8), 50, 120, 260, 60, 80, NULL },
+	/* Differencing: blocks that are partly the parent's. */
+	{ "child", VHDX, DIFF, 20 * MIB, MB(1), 512, SPREAD_CHILD, 2, 50, 6,
+	  KB(32), 120, 100, 70, 60, 60, NULL },
+	{ "child4k", VHDX, DIFF, 20 * MIB, MB(2), 4096, SPREAD_CHILD, 2, 50, 6,
+	  KB(64), 120, 100, 70, 60, 60, NULL },
 	/* A new page of the BAT with each write: the log goes round. */
 	{ "wide", VHDX, DYN, 8 * TIB, MB(1), 512, SPREAD_WIDE, 1, 700, 24,
 	  KB(4), 30, 8, 60, 10, 0, NULL },
@@ -38,6 +44,12 @@ const struct profile profiles[] = {
 	/* The file grows with every new block. */
 	{ "grow", VHDX, DYN, 4 * GIB, MB(32), 512, SPREAD_GROW, 1, 40, 4,
 	  KB(4), 30, 200, 180, 30, 60, NULL },
+	/* A block's bits take two pages. */
+	{ "childbig", VHDX, DIFF, 72 * MIB, MB(32), 512, SPREAD_CHILD, 2, 50, 6,
+	  KB(64), 120, 100, 70, 60, 60, NULL },
+	/* Several sector bitmaps, made while blocks ask for them. */
+	{ "childwide", VHDX, DIFF, 16 * GIB, MB(1), 512, SPREAD_CHILD, 2, 60, 8,
+	  KB(8), 100, 100, 70, 60, 60, NULL },
 	{ "fixed", VHDX, FIX, 6 * MIB, MB(1), 512, SPREAD_ANY, 2, 50, 6,
 	  KB(32), 100, 100, 60, 60, 60, NULL },
 	{ "vhd", VHD, DYN, 12 * MIB, KB(512), 512, SPREAD_ANY, 2, 60, 4,

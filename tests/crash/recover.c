@@ -8,6 +8,7 @@
 #include "file_mem.h"
 #include "header.h"
 #include "image.h"
+#include "parent.h"
 
 #define CHUNK (256 * KIB)
 
@@ -33,7 +34,7 @@ void verdict_add(struct verdict *v, const char *fmt, ...)
 	va_end(ap);
 }
 
-struct vhdx_blk *open_device(struct file *f, enum vhdx_format format,
+struct vhdx_blk *open_device(struct file *f, const struct profile *pf,
 			     bool writable, struct verdict *v)
 {
 	struct image_open_opts o = { .flags = writable ? VHDX_OPEN_WRITE : 0 };
@@ -41,13 +42,13 @@ struct vhdx_blk *open_device(struct file *f, enum vhdx_format format,
 	struct image *img;
 	struct vhdx_err e;
 
-	if (image_open(f, format, &o, &img, &e)) {
+	if (image_open(f, pf->format, &o, &img, &e)) {
 		verdict_set(v, "opening it %s: %s",
 			    writable ? "for writing" : "read-only", e.text);
 		file_close(f);
 		return NULL;
 	}
-	if (blk_new(img, f->loop, false, &blk, &e))
+	if (device_new(img, f->loop, pf, &blk, &e))
 		abort();
 	return blk;
 }
@@ -110,7 +111,7 @@ void recover_readonly(struct loop *l, const struct memimg *img,
 	if (file_mem_new(l, "state", &copy, &f, &e))
 		abort();
 	f->writable = false;
-	blk = open_device(f, x->pf->format, false, v);
+	blk = open_device(f, x->pf, false, v);
 	if (blk) {
 		content_verify(blk, x, v);
 		close_device(blk, v);
@@ -123,7 +124,7 @@ void recover_readonly(struct loop *l, const struct memimg *img,
 
 void recover_writable(struct file *f, struct expect *x, struct verdict *v)
 {
-	struct vhdx_blk *blk = open_device(f, x->pf->format, true, v);
+	struct vhdx_blk *blk = open_device(f, x->pf, true, v);
 
 	if (!blk)
 		return;

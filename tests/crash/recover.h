@@ -34,7 +34,7 @@ struct expect {
 };
 
 /* Opens f (taken over, whatever the result). NULL: v says why. */
-struct vhdx_blk *open_device(struct file *f, enum vhdx_format format,
+struct vhdx_blk *open_device(struct file *f, const struct profile *pf,
 			     bool writable, struct verdict *v);
 
 /* Reads all touched sectors of an open device and judges them. */

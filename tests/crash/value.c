@@ -18,8 +18,12 @@ static uint64_t mix(uint64_t lba, uint32_t gen, uint64_t seed)
 
 void value_fill(uint8_t *unit, uint64_t lba, uint32_t gen, uint64_t seed)
 {
-	uint64_t word = mix(lba, gen, seed), step = word * 5;
+	uint64_t word, step;
 
+	if (gen == GEN_PARENT)
+		seed = 0;
+	word = mix(lba, gen, seed);
+	step = word * 5;
 	put_le64(unit, MAGIC ^ seed);
 	put_le64(unit + 8, lba);
 	put_le64(unit + 16, gen);
@@ -27,6 +31,23 @@ void value_fill(uint8_t *unit, uint64_t lba, uint32_t gen, uint64_t seed)
 		put_le64(unit + i, word);
 		word += step;
 	}
+}
+
+uint64_t window_len(uint64_t size_len)
+{
+	return size_len <= GIB ? size_len : 4 * MIB;
+}
+
+uint64_t parent_len(uint64_t size_len)
+{
+	return size_len - MIB - MIB / 2;
+}
+
+bool parent_has(uint64_t size_len, uint64_t lba)
+{
+	return lba < parent_len(size_len) / UNIT_LEN &&
+	       lba * UNIT_LEN % WINDOW_EVERY < window_len(size_len) &&
+	       mix(lba / 3, 0, 0) >> 33 & 1;
 }
 
 static bool all_zero(const uint8_t *unit)
@@ -58,6 +79,8 @@ void value_text(const struct value *v, uint64_t lba, char *out, size_t len)
 	else if (v->kind == VALUE_GARBAGE)
 		snprintf(out, len, "garbage (torn or foreign; claims write %u "
 			 "of sector %ju)", v->gen, (uintmax_t)v->lba);
+	else if (v->lba == lba && v->gen == GEN_PARENT)
+		snprintf(out, len, "the parent's content");
 	else if (v->lba != lba)
 		snprintf(out, len, "write %u of ANOTHER sector, %ju", v->gen,
 			 (uintmax_t)v->lba);

@@ -26,6 +26,20 @@ struct value {
 	uint64_t lba; /* units */
 };
 
+/* The generation of what the parent of a differencing disk holds: the same
+ * bytes whatever the seed, as one parent serves all cases. */
+#define GEN_PARENT UINT32_MAX
+
+/* Where a disk of size_len bytes, and its parent, may hold anything but zeros:
+ * in the first window_len() bytes of every WINDOW_EVERY, one chunk of a disk
+ * with 512-byte sectors. */
+#define WINDOW_EVERY (4 * GIB)
+uint64_t window_len(uint64_t size_len);
+
+/* The parent's length, and whether it has content in unit lba. */
+uint64_t parent_len(uint64_t size_len);
+bool parent_has(uint64_t size_len, uint64_t lba);
+
 /* gen > 0. */
 void value_fill(uint8_t *unit, uint64_t lba, uint32_t gen, uint64_t seed);
 struct value value_of(const uint8_t *unit, uint64_t seed);

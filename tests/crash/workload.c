@@ -152,10 +152,37 @@ static void range_wide(struct workload *w, uint64_t *voff, uint64_t *len)
 	*voff = page * per_page + below(w, 3) * block_of(w);
 }
 
+/* Small pieces near a few places of every block, so that they overlap, share
+ * pages of bits, and cross from one block or page into the next. Whoever comes
+ * after a write to a whole block goes into that block. */
+static void range_child(struct workload *w, uint64_t *voff, uint64_t *len)
+{
+	uint64_t s = w->geom.sector_len, blk = block_of(w);
+	uint64_t win = below(w, div_up(w->geom.size_len, WINDOW_EVERY));
+	uint64_t cnt = div_up(window_len(w->geom.size_len), blk);
+
+	*voff = win * WINDOW_EVERY + below(w, cnt) * blk;
+	if (w->next_page && below(w, 4)) /* into the block being written */
+		*voff = w->next_page * blk;
+	w->next_page = 0;
+	if (blk <= 2 * MIB && below(w, 50) == 0) {
+		*len = blk;
+		w->next_page = *voff / blk;
+		return;
+	}
+	*voff += below(w, 8) * (blk / 8) + below(w, 24) * s;
+	*len = below(w, 8) ? s * (1 + below(w, 8))
+			   : pick_len(w, w->pf->len_max);
+	if (*voff && below(w, 5) == 0)
+		*voff = align_up(*voff, blk / 4) - s * (1 + below(w, 6));
+}
+
 static void pick_range(struct workload *w, uint64_t *voff, uint64_t *len)
 {
 	if (w->pf->spread == SPREAD_HOT || w->pf->spread == SPREAD_GROW)
 		range_hot(w, voff, len);
+	else if (w->pf->spread == SPREAD_CHILD)
+		range_child(w, voff, len);
 	else if (w->pf->spread == SPREAD_WIDE)
 		range_wide(w, voff, len);
 	else
@@ -280,9 +307,29 @@ static void grow_burst(struct workload *w, struct vhdx_blk *blk)
 	submit(w, blk, VHDX_OP_FLUSH, 0, 0, false);
 }
 
+/* A write to a whole block that may still be its parent's, another one into the
+ * same block, and a flush, before the first can be done. */
+static void whole_burst(struct workload *w, struct vhdx_blk *blk)
+{
+	uint64_t len = block_of(w), s = w->geom.sector_len;
+	uint64_t cnt = u64_min(window_len(w->geom.size_len),
+			       w->geom.size_len) / len;
+	uint64_t voff = below(w, cnt) * len;
+
+	submit(w, blk, VHDX_OP_WRITE, voff, len, false);
+	for (uint64_t n = below(w, 3); n; n--)
+		vhdx_blk_turn(blk, 0);
+	submit(w, blk, VHDX_OP_WRITE, voff + below(w, 8) * (len / 8), s, false);
+	for (uint64_t n = below(w, 3); n; n--)
+		vhdx_blk_turn(blk, 0);
+	submit(w, blk, VHDX_OP_FLUSH, 0, 0, false);
+}
+
 void workload_session(struct workload *w, struct vhdx_blk *blk)
 {
 	vhdx_blk_geometry(blk, &w->geom);
+	if (w->pf->spread == SPREAD_CHILD && block_of(w) <= 2 * MIB)
+		whole_burst(w, blk);
 	for (unsigned i = 0; i < w->pf->requests && !w->failed; i++) {
 		uint64_t depth = 1 + below(w, w->pf->depth);
 

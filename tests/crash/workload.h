@@ -17,6 +17,8 @@ enum spread {
 	SPREAD_WIDE, /* each write hits another page of the BAT */
 	SPREAD_GROW, /* new blocks, each of which makes the file grow, against a
 			background of unmaps and flushes, nothing else due */
+	SPREAD_CHILD, /* a few sectors here and there in the windows (value.h),
+			 now and then a whole block */
 };
 
 struct profile {
@@ -47,7 +49,7 @@ struct workload {
 	uint64_t rng;
 	struct vhdx_geometry geom;
 	unsigned in_flight;
-	uint64_t next_page; /* SPREAD_WIDE; SPREAD_GROW: block */
+	uint64_t next_page; /* SPREAD_WIDE; SPREAD_GROW, _CHILD: block */
 	/* The number of events recorded by the disk beneath. */
 	uint64_t (*pos)(void *arg);
 	void *pos_arg;
