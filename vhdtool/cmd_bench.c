@@ -19,6 +19,7 @@ enum { BENCH_READ, BENCH_WRITE };
 enum { CACHE_WRITEBACK, CACHE_NONE };
 
 struct bench_args {
+	struct opt_list search;
 	int op;
 	int cache;
 	uint64_t bs_len, step_len, voff;
@@ -327,7 +328,7 @@ static int exec_bench(const struct cmd *c, int argc, char **argv)
 	bool writes = a.op == BENCH_WRITE && !a.dry_run;
 	struct vhdx_blk *blk;
 	status = img_open(pos[0], writes ? VHDX_OPEN_WRITE : 0,
-			  VHDX_FORMAT_PROBE, &blk);
+			  VHDX_FORMAT_PROBE, &a.search, &blk);
 	if (status)
 		return status;
 	status = check_args(pos[0], blk, &a);
@@ -375,6 +376,7 @@ static const struct opt options[] = {
 	  "for programs", NULL },
 	{ "dry-run", OPT_FLAG, offsetof(struct bench_args, dry_run), NULL,
 	  "only say what would be done", NULL },
+	OPT_SEARCH(struct bench_args, search),
 	OPT_END
 };
 

@@ -8,6 +8,7 @@
 #include "progress.h"
 
 struct compare_args {
+	struct opt_list search;
 	bool strict;
 	bool chs_size;
 	int progress;
@@ -63,10 +64,10 @@ static int exec_compare(const struct cmd *c, int argc, char **argv)
 		return STATUS_FAILED;
 	unsigned flags = args.chs_size ? VHDX_OPEN_CHS_SIZE : 0;
 	struct vhdx_blk *a, *b;
-	status = img_open(pos[0], flags, VHDX_FORMAT_PROBE, &a);
+	status = img_open(pos[0], flags, VHDX_FORMAT_PROBE, &args.search, &a);
 	if (status)
 		return status;
-	status = img_open(pos[1], flags, VHDX_FORMAT_PROBE, &b);
+	status = img_open(pos[1], flags, VHDX_FORMAT_PROBE, &args.search, &b);
 	if (status)
 		return img_close(pos[0], a, status);
 	status = compare(pos[0], a, pos[1], b, &args);
@@ -81,6 +82,7 @@ static const struct opt options[] = {
 	  "vhd: take the size from the geometry", NULL },
 	{ "progress", OPT_CHOICE, offsetof(struct compare_args, progress),
 	  "HOW", "auto (a line on a terminal), json or none", progress_modes },
+	OPT_SEARCH(struct compare_args, search),
 	OPT_END
 };
 

@@ -17,6 +17,7 @@
 #include "stream.h"
 
 struct convert_args {
+	struct opt_list search;
 	struct newimg_args image;
 	int from;
 	int progress;
@@ -108,9 +109,9 @@ static int plan(struct job *j)
 		return msg_usage("%s: the name does not tell the format; add "
 				 "--to raw, --to vhd or --to vhdx",
 				 j->dst_path);
-	if (img_same_file(j->src_path, j->dst_path))
-		return msg_fail(STATUS_USAGE, j->dst_path,
-				"is the source: convert to another name");
+	status = img_check_not_layer(j->dst_path, j->src);
+	if (status)
+		return status;
 	inherit(j);
 	status = newimg_plan(j->dst_path, &j->opts, &j->file_len,
 			     &j->host_len);
@@ -206,7 +207,7 @@ static int exec_convert(const struct cmd *c, int argc, char **argv)
 	if (!piped && !intr_catch())
 		return STATUS_FAILED;
 	status = img_open(j.src_path, a.chs_size ? VHDX_OPEN_CHS_SIZE : 0,
-			  (enum vhdx_format)a.from, &j.src);
+			  (enum vhdx_format)a.from, &a.search, &j.src);
 	if (status)
 		return status;
 	vhdx_blk_geometry(j.src, &j.geometry);
@@ -215,7 +216,8 @@ static int exec_convert(const struct cmd *c, int argc, char **argv)
 }
 
 static const struct opt options[] = {
-	NEWIMG_OPTIONS(struct convert_args, image, "to"),
+	NEWIMG_OPTIONS(struct convert_args, image, "to", newimg_types,
+		       "dynamic (the default) or fixed"),
 	{ "from", OPT_CHOICE, offsetof(struct convert_args, from), "FORMAT",
 	  "format of SRC; else found by its content", opt_formats },
 	{ "chs-size", OPT_FLAG, offsetof(struct convert_args, chs_size), NULL,
@@ -224,6 +226,7 @@ static const struct opt options[] = {
 	  "HOW", "auto (a line on a terminal), json or none", progress_modes },
 	{ "dry-run", OPT_FLAG, offsetof(struct convert_args, dry_run), NULL,
 	  "only say what would be made and what it needs", NULL },
+	OPT_SEARCH(struct convert_args, search),
 	OPT_END
 };
 
@@ -237,7 +240,8 @@ const struct cmd cmd_convert = {
 		 "Only data is copied: zeros take no space in a dynamic or raw "
 		 "target.\nDST appears under its name complete and durable, or "
 		 "not at all; Ctrl-C leaves\nnothing behind. DST can be - for "
-		 "raw content on standard output.\n",
+		 "raw content on standard output. A child is copied with "
+		 "all\nthat its parents hold.\n",
 	.opts = options,
 	.exec = exec_convert,
 };

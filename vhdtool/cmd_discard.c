@@ -6,6 +6,7 @@
 #include "out.h"
 
 struct discard_args {
+	struct opt_list search;
 	uint64_t voff, len;
 	bool dry_run;
 };
@@ -49,7 +50,7 @@ static int exec_discard(const struct cmd *c, int argc, char **argv)
 		return msg_usage("--offset and --length are both needed");
 	struct vhdx_blk *blk;
 	status = img_open(pos[0], a.dry_run ? 0 : VHDX_OPEN_WRITE,
-			  VHDX_FORMAT_PROBE, &blk);
+			  VHDX_FORMAT_PROBE, &a.search, &blk);
 	if (status)
 		return status;
 	status = img_check_range(pos[0], blk, a.voff, &a.len);
@@ -67,12 +68,13 @@ static const struct opt options[] = {
 	  "how much", NULL },
 	{ "dry-run", OPT_FLAG, offsetof(struct discard_args, dry_run), NULL,
 	  "only say what would be discarded", NULL },
+	OPT_SEARCH(struct discard_args, search),
 	OPT_END
 };
 
 const struct cmd cmd_discard = {
 	.name = "discard",
-	.synopsis = "--offset SIZE --length SIZE [--dry-run] FILE",
+	.synopsis = "--offset SIZE --length SIZE [OPTIONS] FILE",
 	.brief = "tell the image that a range is no longer needed",
 	.notes = "Whole blocks are given back to the image, and their space to "
 		 "the host where it\nallows; they then read as zeros. Offset "

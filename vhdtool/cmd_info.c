@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 
+#include "chain_show.h"
 #include "cmd.h"
 #include "img.h"
 #include "out.h"
@@ -8,6 +9,16 @@
 struct info_args {
 	bool json;
 	bool chs_size;
+	bool chain;
+	struct opt_list search;
+};
+
+/* What is said of a parent. */
+struct parent {
+	bool open;
+	struct vhdx_err broken; /* code 0: nothing wrong */
+	const char *path; /* the device's */
+	struct vhdx_info info;
 };
 
 static const char *type_name(const struct vhdx_info *i)
@@ -65,11 +76,29 @@ static void print_vhd(const struct vhdx_info *i)
 	       "PC the geometry\n", "", "");
 }
 
-static void print_text(const char *path, const struct vhdx_info *i)
+static const uint8_t *link_id(const struct vhdx_info *i)
+{
+	return i->format == VHDX_FORMAT_VHDX ? i->data_write_guid : i->disk_id;
+}
+
+static void print_parent(const struct parent *p)
+{
+	if (p->open) {
+		printf("%-18s %s\n", "parent:", p->path);
+		print_guid("parent's id:", link_id(&p->info), p->info.format);
+	}
+	if (p->broken.code)
+		printf("%-18s %s\n", p->open ? "further parents:" : "parent:",
+		       img_broken_word(&p->broken));
+}
+
+static void print_text(const char *path, const struct vhdx_info *i,
+		       const struct parent *p)
 {
 	printf("%-18s %s\n", "file:", path);
 	printf("%-18s %s%s%s\n", "format:", vhdx_format_name(i->format),
 	       *type_name(i) ? ", " : "", type_name(i));
+	print_parent(p);
 	print_len("virtual size:", i->size_len);
 	print_len("file length:", i->file_len);
 	print_len("space on host:", i->host_len);
@@ -112,7 +141,21 @@ static void set_vhdx(json_t *j, const struct vhdx_info *i)
 	set_area(j, "metadata", i->meta_off, i->meta_len);
 }
 
-static json_t *to_json(const char *path, const struct vhdx_info *i)
+static void set_parent(json_t *j, const struct parent *p)
+{
+	if (p->open) {
+		json_t *parent = json_object();
+		json_object_set_new(parent, "file", out_string(p->path));
+		set_guid(parent, "id", link_id(&p->info), p->info.format);
+		json_object_set_new(j, "parent", parent);
+	}
+	if (p->broken.code)
+		json_object_set_new(j, "parent_problem",
+				    out_error(&p->broken));
+}
+
+static json_t *to_json(const char *path, const struct vhdx_info *i,
+		       const struct parent *p)
 {
 	json_t *j = json_object();
 	json_object_set_new(j, "file", out_string(path));
@@ -137,7 +180,31 @@ static json_t *to_json(const char *path, const struct vhdx_info *i)
 		json_object_set_new(j, "current_size",
 				    out_u64(i->current_len));
 	}
+	set_parent(j, p);
 	return j;
+}
+
+static int show(const char *path, unsigned flags, const struct info_args *a)
+{
+	struct vhdx_blk *blk;
+	struct parent p = { 0 };
+	int status = img_open_anyhow(path, flags, &a->search, &blk, &p.broken);
+	if (status)
+		return status;
+	struct vhdx_info info;
+	vhdx_get_info(blk, &info);
+	p.open = vhdx_layer_cnt(blk) > 1;
+	if (p.open)
+		vhdx_get_layer(blk, 1, &p.info, &p.path);
+	if (!a->json)
+		print_text(path, &info, &p);
+	else if (out_json(to_json(path, &info, &p)))
+		status = STATUS_FAILED;
+	if (p.broken.code) {
+		int broken = msg_err(path, &p.broken);
+		status = status ? status : broken;
+	}
+	return img_close(path, blk, status);
 }
 
 static int exec_info(const struct cmd *c, int argc, char **argv)
@@ -148,24 +215,18 @@ static int exec_info(const struct cmd *c, int argc, char **argv)
 	int status = opt_parse(c, &a, argc, argv, 1, 1, &pos, &cnt);
 	if (status != OPT_GO)
 		return status;
-	struct vhdx_blk *blk;
-	status = img_open(pos[0], a.chs_size ? VHDX_OPEN_CHS_SIZE : 0,
-			  VHDX_FORMAT_PROBE, &blk);
-	if (status)
-		return status;
-	struct vhdx_info info;
-	vhdx_get_info(blk, &info);
-	status = img_close(pos[0], blk, STATUS_OK);
-	if (a.json)
-		return out_json(to_json(pos[0], &info)) ? STATUS_FAILED
-							: status;
-	print_text(pos[0], &info);
-	return status;
+	unsigned flags = a.chs_size ? VHDX_OPEN_CHS_SIZE : 0;
+	if (a.chain)
+		return chain_show(pos[0], flags, &a.search, a.json);
+	return show(pos[0], flags, &a);
 }
 
 static const struct opt options[] = {
 	{ "json", OPT_FLAG, offsetof(struct info_args, json), NULL,
 	  "for programs: sizes in bytes only", NULL },
+	{ "chain", OPT_FLAG, offsetof(struct info_args, chain), NULL,
+	  "examine it and all its parents, a line for each", NULL },
+	OPT_SEARCH(struct info_args, search),
 	{ "chs-size", OPT_FLAG, offsetof(struct info_args, chs_size), NULL,
 	  "vhd: take the size from the geometry", NULL },
 	OPT_END
@@ -176,7 +237,9 @@ const struct cmd cmd_info = {
 	.synopsis = "[OPTIONS] FILE",
 	.brief = "show what an image is",
 	.notes = "Changes nothing. A file that cannot be opened is explained "
-		 "by: vhdtool check\n",
+		 "by: vhdtool check\nA child of which a parent is missing "
+		 "(status 3) or another disk (6) is shown with\nthe parents "
+		 "that there are.\n",
 	.opts = options,
 	.exec = exec_info,
 };

@@ -7,6 +7,7 @@
 #include "out.h"
 
 struct map_args {
+	struct opt_list search;
 	bool json;
 	uint64_t voff, len;
 };
@@ -22,6 +23,7 @@ static const char *const kind_name[] = {
 	[VHDX_EXTENT_DATA] = "data",
 	[VHDX_EXTENT_ZERO] = "zero",
 	[VHDX_EXTENT_UNMAPPED] = "unmapped",
+	[VHDX_EXTENT_PARENT] = "parent",
 };
 
 static void print_row(const struct vhdx_extent *x)
@@ -114,7 +116,8 @@ static int exec_map(const struct cmd *c, int argc, char **argv)
 	if (status != OPT_GO)
 		return status;
 	struct vhdx_blk *blk;
-	status = img_open(pos[0], 0, VHDX_FORMAT_PROBE, &blk);
+	struct vhdx_err broken;
+	status = img_open_anyhow(pos[0], 0, &a.search, &blk, &broken);
 	if (status)
 		return status;
 	status = img_check_range(pos[0], blk, a.voff, &a.len);
@@ -122,6 +125,8 @@ static int exec_map(const struct cmd *c, int argc, char **argv)
 		status = img_check_aligned(pos[0], blk, a.voff, a.len);
 	if (!status)
 		status = print_map(pos[0], blk, &a);
+	if (!status && broken.code)
+		status = msg_err(pos[0], &broken);
 	return img_close(pos[0], blk, status);
 }
 
@@ -132,6 +137,7 @@ static const struct opt options[] = {
 	  "where to start in the virtual disk", NULL },
 	{ "length", OPT_SIZE, offsetof(struct map_args, len), "SIZE",
 	  "how far; else to the end", NULL },
+	OPT_SEARCH(struct map_args, search),
 	OPT_END
 };
 
@@ -142,7 +148,9 @@ const struct cmd cmd_map = {
 	.notes = "States: data; zero (reads as zeros, says the image); "
 		 "unmapped (never written or\ndiscarded, reads as zeros). "
 		 "Neighbours of the same state are joined. DEPTH is the\n"
-		 "layer: 0 the file itself, 1 its parent.\n",
+		 "layer: 0 the file itself, 1 its parent. Where a parent "
+		 "cannot be opened, what it would\nhold is shown as parent, "
+		 "and the exit status tells.\n",
 	.opts = options,
 	.exec = exec_map,
 };

@@ -6,6 +6,7 @@
 #include "stream.h"
 
 struct read_args {
+	struct opt_list search;
 	uint64_t voff, len;
 	bool chs_size;
 };
@@ -23,7 +24,7 @@ static int exec_read(const struct cmd *c, int argc, char **argv)
 				 "content to a file or a program");
 	struct vhdx_blk *blk;
 	status = img_open(pos[0], a.chs_size ? VHDX_OPEN_CHS_SIZE : 0,
-			  VHDX_FORMAT_PROBE, &blk);
+			  VHDX_FORMAT_PROBE, &a.search, &blk);
 	if (status)
 		return status;
 	status = img_check_range(pos[0], blk, a.voff, &a.len);
@@ -39,6 +40,7 @@ static const struct opt options[] = {
 	  "how much; else to the end", NULL },
 	{ "chs-size", OPT_FLAG, offsetof(struct read_args, chs_size), NULL,
 	  "vhd: take the size from the geometry", NULL },
+	OPT_SEARCH(struct read_args, search),
 	OPT_END
 };
 

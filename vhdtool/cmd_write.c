@@ -10,6 +10,7 @@
 #include "stream.h"
 
 struct write_args {
+	struct opt_list search;
 	uint64_t voff, len;
 	bool zeroes;
 	bool dry_run;
@@ -99,7 +100,7 @@ static int exec_write(const struct cmd *c, int argc, char **argv)
 		return STATUS_FAILED;
 	struct vhdx_blk *blk;
 	status = img_open(pos[0], a.dry_run ? 0 : VHDX_OPEN_WRITE,
-			  VHDX_FORMAT_PROBE, &blk);
+			  VHDX_FORMAT_PROBE, &a.search, &blk);
 	if (status)
 		return status;
 	status = plan(pos[0], blk, &a);
@@ -117,6 +118,7 @@ static const struct opt options[] = {
 	  "write zeros; standard input is not read", NULL },
 	{ "dry-run", OPT_FLAG, offsetof(struct write_args, dry_run), NULL,
 	  "only say what would be written and what it needs", NULL },
+	OPT_SEARCH(struct write_args, search),
 	OPT_END
 };
 

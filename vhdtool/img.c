@@ -23,27 +23,86 @@ static bool is_named_wrongly(const char *path, const struct vhdx_blk *blk)
 	       (named == VHDX_FORMAT_VHD || named == VHDX_FORMAT_VHDX);
 }
 
-int img_open(const char *path, unsigned flags, enum vhdx_format format,
-	     struct vhdx_blk **out)
+static int try_open(const char *path, unsigned flags, enum vhdx_format format,
+		    const struct opt_list *search, struct vhdx_blk **out,
+		    struct vhdx_err *e)
 {
 	struct vhdx_open_opts opts = {
 		.flags = flags,
 		.format = format,
 		.msg = msg_from_library,
 		.msg_arg = (void *)(uintptr_t)path,
+		.search = search ? search->v : NULL,
+		.search_cnt = search ? search->cnt : 0,
 	};
-	struct vhdx_err err;
-	if (vhdx_open(path, &opts, out, &err))
-		return msg_err(path, &err);
-	if (format != VHDX_FORMAT_PROBE || !is_named_wrongly(path, *out))
+	return vhdx_open(path, &opts, out, e);
+}
+
+/* Refuses, and closes, what is not what its name says. */
+static int check_name(const char *path, struct vhdx_blk *blk)
+{
+	if (!is_named_wrongly(path, blk))
 		return STATUS_OK;
-	(void)vhdx_blk_close(*out, NULL);
+	(void)vhdx_blk_close(blk, NULL);
 	msg_fail(0, path, "the name says %s, but nothing in the content does; "
 		 "is it damaged? If it is a raw disk, rename it",
 		 vhdx_format_name(img_format_of_name(path)));
 	msg_note(NULL, "to see what is wrong: vhdtool check %s",
 		 msg_shell_word(path));
 	return STATUS_INTEGRITY;
+}
+
+int img_open(const char *path, unsigned flags, enum vhdx_format format,
+	     const struct opt_list *search, struct vhdx_blk **out)
+{
+	struct vhdx_err err;
+	if (try_open(path, flags, format, search, out, &err))
+		return msg_err(path, &err);
+	return format == VHDX_FORMAT_PROBE ? check_name(path, *out)
+					   : STATUS_OK;
+}
+
+int img_open_anyhow(const char *path, unsigned flags,
+		    const struct opt_list *search, struct vhdx_blk **out,
+		    struct vhdx_err *broken)
+{
+	struct vhdx_err alone;
+	if (!try_open(path, flags, VHDX_FORMAT_PROBE, search, out, broken)) {
+		broken->code = 0;
+		return check_name(path, *out);
+	}
+	if (try_open(path, flags | VHDX_OPEN_PARTIAL, VHDX_FORMAT_PROBE, search,
+		     out, &alone))
+		return msg_err(path, broken);
+	return STATUS_OK;
+}
+
+const char *img_broken_word(const struct vhdx_err *broken)
+{
+	switch (broken->code) {
+	case VHDX_E_NOPARENT:
+		return "NOT FOUND";
+	case VHDX_E_LINKAGE:
+		return "NOT FOUND, only another disk, or one changed since";
+	case VHDX_E_BUSY:
+		return "BUSY";
+	default:
+		return "CANNOT BE OPENED";
+	}
+}
+
+int img_check_not_layer(const char *path, const struct vhdx_blk *blk)
+{
+	for (unsigned i = 0; i < vhdx_layer_cnt(blk); i++) {
+		struct vhdx_info info;
+		const char *layer;
+		vhdx_get_layer(blk, i, &info, &layer);
+		if (img_same_file(path, layer))
+			return msg_fail(STATUS_USAGE, path, "is %sthe source: "
+					"choose another name",
+					i ? "a parent of " : "");
+	}
+	return STATUS_OK;
 }
 
 int img_close(const char *path, struct vhdx_blk *blk, int status)
@@ -215,6 +274,8 @@ int img_gaps(const char *path, struct vhdx_blk *blk, uint64_t voff,
 			*no_data_len += x.len;
 		else if (x.depth == 0)
 			*no_space_len += hole_len(fd, x.host_off, x.len);
+		else
+			*no_space_len += x.len;
 		voff += x.len;
 		len -= x.len;
 	}

@@ -9,14 +9,29 @@
 
 #include <sys/types.h>
 
+#include "opt.h"
 #include "vhdx.h"
 
 /* flags: VHDX_OPEN_*; format: VHDX_FORMAT_PROBE or forced. The name never
  * decides what a file is, but it can raise the alarm: content that is neither
  * VHD nor VHDX under such a name is a damaged image, not a raw disk, unless
- * the caller forces raw. */
+ * the caller forces raw. search: folders to look for parents in, or NULL. */
 int img_open(const char *path, unsigned flags, enum vhdx_format format,
-	     struct vhdx_blk **out);
+	     const struct opt_list *search, struct vhdx_blk **out);
+
+/* To look at, not to read: where the image is fine, but not what it is a child
+ * of, it is opened with the parents that there are (VHDX_OPEN_PARTIAL), and
+ * *broken tells why: for the caller to say, and to end with. Otherwise
+ * broken->code is 0. */
+int img_open_anyhow(const char *path, unsigned flags,
+		    const struct opt_list *search, struct vhdx_blk **out,
+		    struct vhdx_err *broken);
+
+/* "NOT FOUND", ...: *broken in short, where msg_err() says it in full. */
+const char *img_broken_word(const struct vhdx_err *broken);
+
+/* A new file at path would not replace a layer of blk. */
+int img_check_not_layer(const char *path, const struct vhdx_blk *blk);
 
 /* `status` is what the command has come to so far; the worse wins. */
 int img_close(const char *path, struct vhdx_blk *blk, int status);
@@ -48,7 +63,8 @@ int img_check_target(const char *path, bool force);
 bool img_same_file(const char *a, const char *b);
 
 /* How much of [voff, voff+len) has no data, and how much of it the host has
- * not given space to: that, and the holes in what has data. */
+ * not given space to in this layer: that, the holes in what has data, and
+ * what only its parents hold. */
 int img_gaps(const char *path, struct vhdx_blk *blk, uint64_t voff,
 	     uint64_t len, uint64_t *no_data_len, uint64_t *no_space_len);
 

@@ -88,9 +88,18 @@ void msg_note(const char *subject, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* The library names the file in some of its texts; once is enough. */
+static const char *without_path(const char *path, const char *text)
+{
+	size_t n = strlen(path);
+	bool named = strncmp(text, path, n) == 0 &&
+		     strncmp(text + n, ": ", 2) == 0;
+	return named ? text + n + 2 : text;
+}
+
 void msg_from_library(void *path, const char *text)
 {
-	msg_note(path, "%s", text);
+	msg_note(path, "%s", without_path(path, text));
 }
 
 const char *msg_shell_word(const char *path)
@@ -137,15 +146,6 @@ static void print_next_step(const char *path, const struct vhdx_err *e)
 	default:
 		break;
 	}
-}
-
-/* The library names the file in some of its texts; once is enough. */
-static const char *without_path(const char *path, const char *text)
-{
-	size_t n = strlen(path);
-	bool named = strncmp(text, path, n) == 0 &&
-		     strncmp(text + n, ": ", 2) == 0;
-	return named ? text + n + 2 : text;
 }
 
 int msg_err(const char *path, const struct vhdx_err *e)

@@ -21,11 +21,12 @@ struct newimg_args {
 
 extern const struct opt_choice newimg_types[];
 
-#define NEWIMG_OPTIONS(st, m, format_name)                                    \
+/* types: the choices that the command has, and types_help their line. */
+#define NEWIMG_OPTIONS(st, m, format_name, types, types_help)                 \
 	{ format_name, OPT_CHOICE, offsetof(st, m.format), "FORMAT",          \
 	  "vhdx, vhd or raw; else by the file's name", opt_formats },         \
 	{ "type", OPT_CHOICE, offsetof(st, m.type), "TYPE",                   \
-	  "dynamic (the default) or fixed", newimg_types },                   \
+	  types_help, types },                                                \
 	{ "block-size", OPT_SIZE, offsetof(st, m.block_len), "SIZE",          \
 	  "unit of allocation: 1M to 256M for vhdx", NULL },                  \
 	{ "sector-size", OPT_SIZE, offsetof(st, m.sector_len), "SIZE",        \

@@ -76,6 +76,18 @@ static bool store_choice(const struct opt *o, int *dst, const char *text)
 	return false;
 }
 
+static bool store_list(const struct opt *o, struct opt_list *dst,
+		       const char *text)
+{
+	if (dst->cnt == OPT_LIST_MAX) {
+		msg_usage("--%s: given more than %u times", o->name,
+			  OPT_LIST_MAX);
+		return false;
+	}
+	dst->v[dst->cnt++] = text;
+	return true;
+}
+
 static bool store(const struct opt *o, void *args, const char *text)
 {
 	void *dst = (char *)args + o->dst_off;
@@ -106,6 +118,8 @@ static bool store(const struct opt *o, void *args, const char *text)
 	case OPT_STRING:
 		*(const char **)dst = text;
 		return true;
+	case OPT_LIST:
+		return store_list(o, dst, text);
 	case OPT_KIND_END:
 		break;
 	}

@@ -20,6 +20,15 @@ enum opt_kind {
 	OPT_COUNT,  /* uint64_t, no unit */
 	OPT_CHOICE, /* int, out of .choices */
 	OPT_STRING, /* const char * */
+	OPT_LIST,   /* struct opt_list: may be given several times */
+};
+
+#define OPT_LIST_MAX 64u
+
+/* All zero: empty. */
+struct opt_list {
+	const char *v[OPT_LIST_MAX];
+	unsigned cnt;
 };
 
 struct opt_choice {
@@ -52,6 +61,11 @@ void opt_help(const struct opt *opts);
 
 /* Whether text is a size; a message is up to the caller. */
 bool opt_size(const char *text, uint64_t *len);
+
+/* For every command that opens an image. */
+#define OPT_SEARCH(st, m)                                                     \
+	{ "search", OPT_LIST, offsetof(st, m), "DIR",                         \
+	  "look for parents there too; may be repeated", NULL }
 
 /* raw, vhd, vhdx; for --format, --to, --from */
 extern const struct opt_choice opt_formats[];

@@ -103,6 +103,14 @@ static int dump(json_t *j, size_t flags)
 		       : STATUS_OK;
 }
 
+json_t *out_error(const struct vhdx_err *e)
+{
+	json_t *j = json_object();
+	json_object_set_new(j, "code", json_string(vhdx_code_name(e->code)));
+	json_object_set_new(j, "text", out_string(e->text));
+	return j;
+}
+
 int out_json(json_t *j)
 {
 	int rc = dump(j, JSON_INDENT(2));

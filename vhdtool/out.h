@@ -33,6 +33,9 @@ json_t *out_u64(uint64_t v);
 /* A string from outside: bytes that are not UTF-8 become '?'. */
 json_t *out_string(const char *text);
 
+/* { code, text } */
+json_t *out_error(const struct vhdx_err *e);
+
 /* Prints j and releases it; returns the exit status. */
 int out_json(json_t *j);
 /* The same on one line, without the line feed; for long lists. */

@@ -37,9 +37,12 @@ bool walk_at(struct walk *w, uint64_t voff);
 /* Bytes from voff to the end of the extent. */
 uint64_t walk_left(const struct walk *w, uint64_t voff);
 
+/* What has to be read: also what only an absent parent holds, which is an
+ * error then, and never to be taken for zeros. */
 static inline bool walk_is_data(const struct walk *w)
 {
-	return w->extent.kind == VHDX_EXTENT_DATA;
+	return w->extent.kind == VHDX_EXTENT_DATA ||
+	       w->extent.kind == VHDX_EXTENT_PARENT;
 }
 
 #endif

@@ -29,6 +29,12 @@ for option in --to --from --type --force --progress --dry-run; do
 done
 complete_words convert --to ""
 equal formats "$(sort got | tr '\n' ' ')" "raw vhd vhdx "
+complete_words create --type ""
+says got differencing
+mkdir folder
+complete_words read --search ""
+equal folders "$(cat got)" folder
+rmdir folder
 touch disk.vhdx "other disk.vhdx"
 complete_words info o
 equal file "$(cat got)" "other disk.vhdx"
