@@ -43,6 +43,8 @@
 	  "W6: a sector's bit is set only after its payload is written") \
 	M(BITS_WITH_ENTRY, \
 	  "C7: a block's bits become durable together with its BAT entry") \
+	M(WHOLE_ALONE, \
+	  "W1: nobody publishes a child's block for a write that covers it") \
 	M(HEADER_SYNC, \
 	  "a header copy is durable before the other is touched") \
 	M(REPLAY_SYNC, \

@@ -369,7 +369,7 @@ static bool write_with_page(struct image_map *m)
 	struct alloc *al = alloc_find(vi_of(m->img), vmap_blk(m));
 	uint64_t entry;
 
-	if (al && al->whole)
+	if (al && al->whole && !MUTATED(WHOLE_ALONE))
 		return wait_for_alloc(m);
 	if (al) {
 		vmap_put_page(m);
