@@ -153,8 +153,8 @@ static int check_end(struct vhd1_check *k, struct vhdx_err *e)
 	uint64_t tail = vhd1_tail_len(k->f, ft, &k->bat), off;
 	bool missing = !ft->end.valid || !ft->head.valid, grave;
 	bool differ = vhd1_footers_differ(ft, &grave);
-	enum check_fix fix = k->bat.bad_cnt || grave ? CHECK_NO_FIX
-						     : check_fix_state(k->c);
+	bool known = !k->bat.bad_cnt && !k->bat.stray_cnt && !grave;
+	enum check_fix fix = known ? check_fix_state(k->c) : CHECK_NO_FIX;
 	int rc = 0;
 
 	if (fix == CHECK_FIXED && differ)
