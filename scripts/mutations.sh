@@ -14,7 +14,11 @@ if ! $crash --seconds 10 >/dev/null 2>&1; then
 fi
 while IFS=$'\t' read -r name rule; do
 	began=$SECONDS
-	out=$($crash --mutation "$name" --expect-failure --seconds "$limit" \
+	profile=()
+	case $name in
+	VHD_*) profile=(--profile vhd) ;; # no other can see it
+	esac
+	out=$($crash "${profile[@]}" --mutation "$name" --expect-failure --seconds "$limit" \
 		2>/dev/null)
 	rc=$?
 	printf '%-22s %s\n%22s %s (%d s)\n' "$name" "$rule" '' \
