@@ -103,10 +103,23 @@ int file_iov_window(const struct file_io *io, uint64_t pos, struct iovec *out,
 #define OPENER_CREATE 2u /* make it; fails if it exists */
 #define OPENER_NOLOCK 4u
 
-/* The only way any module gets at a file. Tests hand out their own. */
+/* The only way any module gets at a file. Tests hand out their own. The calls
+ * below block; those with NULL here are not needed by what is tested. */
 struct opener {
 	int (*open)(const struct opener *o, struct loop *l, const char *path,
 		    unsigned flags, struct file **out, struct vhdx_err *e);
+	/* The name goes, durably. NOTFOUND: it was not there. */
+	int (*remove)(const struct opener *o, const char *path,
+		      struct vhdx_err *e);
+	/* A small file: made or replaced as a whole, in one step, durably. */
+	int (*put)(const struct opener *o, struct loop *l, const char *path,
+		   const void *data, size_t len, struct vhdx_err *e);
+	/* All of it, with a zero byte behind it, to be given to mem_free().
+	 * RANGE if it is longer than max. NOTFOUND: it is not there. */
+	int (*get)(const struct opener *o, struct loop *l, const char *path,
+		   size_t max, char **data, size_t *len, struct vhdx_err *e);
+	/* Bytes free for a file there; UINT64_MAX: not to be told. */
+	uint64_t (*free_len)(const struct opener *o, const char *path);
 };
 
 extern const struct opener opener_default;

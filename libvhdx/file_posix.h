@@ -27,4 +27,13 @@ int opener_lock(int fd, const char *path, bool exclusive,
 int opener_check_unlocked(int fd, const char *path,
 			  struct vhdx_err *e) must_check;
 
+/* The rest of opener_default (opener_names.c). */
+int opener_posix_remove(const struct opener *o, const char *path,
+			struct vhdx_err *e);
+int opener_posix_put(const struct opener *o, struct loop *l, const char *path,
+		     const void *data, size_t len, struct vhdx_err *e);
+int opener_posix_get(const struct opener *o, struct loop *l, const char *path,
+		     size_t max, char **data, size_t *len, struct vhdx_err *e);
+uint64_t opener_posix_free_len(const struct opener *o, const char *path);
+
 #endif

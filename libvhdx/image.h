@@ -46,6 +46,8 @@ struct image_flush {
 	void *opaque; /* the submitter's */
 };
 
+struct parent_edit;
+
 struct image_ops {
 	/* [async] What is at voff. Never allocates. */
 	bool (*map_read)(struct image *img, struct image_map *m);
@@ -73,6 +75,30 @@ struct image_ops {
 
 	/* Blocking; nothing is in flight. Clean close; frees img always. */
 	int (*close)(struct image *img, struct vhdx_err *e);
+
+	/* Changing the image as a whole. Blocking; the image is writable and
+	 * nothing is in flight; durable when 0 is returned. After an error or a
+	 * power failure the image is as before or as asked, nothing between.
+	 * NULL: this format, or type, has no such thing. */
+
+	/* Both ways; whoever calls has settled that what is cut off may go, and
+	 * what is added reads as zeros. */
+	int (*resize)(struct image *img, uint64_t size_len, struct vhdx_err *e);
+	/* Another parent, or other words for the same one. The content that is
+	 * this file's own stays, and so does its identity. */
+	int (*set_parent)(struct image *img, const struct parent_edit *p,
+			  struct vhdx_err *e);
+	/* Takes from `from`, of the same format, what belongs to the virtual
+	 * disk and not to a file (VHDX: the items marked IsVirtualDisk), but
+	 * not its size. */
+	int (*adopt)(struct image *img, struct image *from, struct vhdx_err *e);
+};
+
+/* What set_parent() is to record. */
+struct parent_edit {
+	struct guid linkage;  /* the parent's identity */
+	struct guid linkage2; /* zero: there is no second one. VHD has none */
+	const char *path;     /* the parent's host path; NULL: paths stay */
 };
 
 /* What a differencing image says about its parent. Owned by the image. */
@@ -100,6 +126,10 @@ struct image {
 	bool writable;
 	/* What a child must name: VHDX DataWriteGuid, VHD unique id. */
 	struct guid identity;
+	/* The identity that the first change of this session gives it (VHDX:
+	 * DataWriteGuid); zero: a new random one. Set after opening by whoever
+	 * has told the children already. */
+	struct guid next_identity;
 	struct parent_ref *parent; /* owned; NULL: a base image */
 	struct vhdx_info info;
 };

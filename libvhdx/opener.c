@@ -117,4 +117,10 @@ static int default_open(const struct opener *o, struct loop *l,
 	return file_posix_new(l, fd, path, write, out, e);
 }
 
-const struct opener opener_default = { default_open };
+const struct opener opener_default = {
+	.open = default_open,
+	.remove = opener_posix_remove,
+	.put = opener_posix_put,
+	.get = opener_posix_get,
+	.free_len = opener_posix_free_len,
+};

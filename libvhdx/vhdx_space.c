@@ -83,7 +83,10 @@ static void session_start(struct vhdx_image *vi)
 	vi->session = SESSION_STARTING;
 	if (!vi->file_guid_fresh)
 		guid_random(&vi->hdr.cur.file_write);
-	guid_random(&vi->hdr.cur.data_write);
+	if (guid_is_zero(&vi->img.next_identity))
+		guid_random(&vi->hdr.cur.data_write);
+	else
+		vi->hdr.cur.data_write = vi->img.next_identity;
 	vi->hw.file = vi->img.file;
 	vi->hw.pair = &vi->hdr;
 	vi->hw.done = session_headers_done;

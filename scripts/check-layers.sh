@@ -15,7 +15,7 @@ set -u
 table='
 0 vhdx vhdx_blk base err names le guid utf16 crc32c list mem mutation version
 0 mibmap bits
-1 loop workers file file_posix opener lockinfo newfile
+1 loop workers file file_posix opener opener_names lockinfo newfile
 2 format format_bat format_log format_meta vhd1_format
 3 mcache log replay replay_find file_overlay
 4 header hdrwrite layout recover
