@@ -131,6 +131,10 @@ int meta_entry_decode(const uint8_t b[FMT_META_ENTRY_LEN], uint64_t off,
 void meta_table_encode(const struct fmt_meta_table *in,
 		       uint8_t *b /* FMT_META_TABLE_LEN */);
 
+/* The entry of an item; NULL: it has none. */
+const struct fmt_meta_entry *meta_item_find(const struct fmt_meta_table *t,
+					    const struct guid *id, bool user);
+
 /* 2.3.1 Log entry */
 struct fmt_log_entry {
 	uint32_t len; /* bytes */

@@ -187,6 +187,15 @@ int meta_table_decode(const uint8_t *b, uint64_t off, uint32_t region_len,
 	return 0;
 }
 
+const struct fmt_meta_entry *meta_item_find(const struct fmt_meta_table *t,
+					    const struct guid *id, bool user)
+{
+	for (uint32_t i = 0; i < t->cnt; i++)
+		if (t->e[i].user == user && guid_eq(&t->e[i].id, id))
+			return &t->e[i];
+	return NULL;
+}
+
 void meta_table_encode(const struct fmt_meta_table *in, uint8_t *b)
 {
 	memset(b, 0, FMT_META_TABLE_LEN);

@@ -178,15 +178,6 @@ static const struct known_item {
 
 #define ITEM_LEN_MAX 16
 
-static const struct fmt_meta_entry *find_item(const struct fmt_meta_table *t,
-					      const struct guid *id)
-{
-	for (uint32_t i = 0; i < t->cnt; i++)
-		if (!t->e[i].user && guid_eq(&t->e[i].id, id))
-			return &t->e[i];
-	return NULL;
-}
-
 static bool item_is_known(const struct fmt_meta_entry *m)
 {
 	if (m->user)
@@ -203,7 +194,7 @@ static int verify_items(const struct layout *l, struct vhdx_err *e)
 {
 	char id[GUID_TEXT_LEN];
 
-	if (find_item(l->meta, &FMT_META_INCOMPLETE))
+	if (meta_item_find(l->meta, &FMT_META_INCOMPLETE, false))
 		return err_corrupt(e, VHDX_OBJ_META, l->meta_off, "",
 				   "the creation of this file was never "
 				   "finished: it carries the marker for that");
@@ -225,7 +216,7 @@ static int read_item(struct file *f, const struct layout *l,
 		     const struct known_item *k, uint8_t *buf,
 		     struct vhdx_err *e)
 {
-	const struct fmt_meta_entry *m = find_item(l->meta, k->id);
+	const struct fmt_meta_entry *m = meta_item_find(l->meta, k->id, false);
 	uint64_t off;
 
 	if (!m)
@@ -247,7 +238,8 @@ static int read_item(struct file *f, const struct layout *l,
 
 static uint64_t item_off(const struct layout *l, unsigned item)
 {
-	return l->meta_off + find_item(l->meta, known_items[item].id)->off;
+	return l->meta_off +
+	       meta_item_find(l->meta, known_items[item].id, false)->off;
 }
 
 static int take_params(struct layout *l, const uint8_t *b, struct vhdx_err *e)
@@ -266,7 +258,8 @@ static int take_params(struct layout *l, const uint8_t *b, struct vhdx_err *e)
 	l->block_len = block;
 	l->has_parent = flags & 2;
 	l->leave_allocated = (flags & 1) && !l->has_parent;
-	if (l->has_parent && !find_item(l->meta, &FMT_META_LOCATOR))
+	if (l->has_parent &&
+	    !meta_item_find(l->meta, &FMT_META_LOCATOR, false))
 		return err_corrupt(e, VHDX_OBJ_META, off + 4, "2.6.2.6",
 				   "the file says that it has a parent, but "
 				   "has no parent locator");

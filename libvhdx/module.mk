@@ -1,4 +1,4 @@
-# The engine. Every .c here is part of it; the public headers are two.
+# The engine. Every .c here is part of it; the public headers are few.
 #
 # The shared library exports what libvhdx.map names. The archive is one object
 # with all hidden symbols made local, so that nothing of ours can clash with a
@@ -6,6 +6,7 @@
 libvhdx_SRCS := $(sort $(wildcard libvhdx/*.c))
 libvhdx_OBJS := $(libvhdx_SRCS:%.c=$(B)/%.o)
 libvhdx_PUBLIC := libvhdx/vhdx.h libvhdx/vhdx_blk.h
+libvhdx_PUBLIC += libvhdx/vhdx_edit.h
 HEADERS += $(sort $(wildcard libvhdx/*.h))
 
 VERSION := $(shell sed -n 's/.*VHDKIT_VERSION "\(.*\)"/\1/p' libvhdx/version.h)

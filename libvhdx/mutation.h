@@ -33,6 +33,8 @@
 	  "spare space goes only when no log can miss it") \
 	M(SESSION_FIRST, \
 	  "W4: new FileWriteGuid and DataWriteGuid before any change") \
+	M(SESSION_VISIBLE, \
+	  "W4: new DataWriteGuid before a change that a reader can see") \
 	M(RECOVERY_GUID, \
 	  "V1: a new FileWriteGuid before a byte is replayed") \
 	M(HEADER_BOTH, \

@@ -30,7 +30,8 @@
 enum session {
 	SESSION_CLEAN,	  /* not a byte of the file changed yet */
 	SESSION_STARTING, /* the headers are being written */
-	SESSION_OPEN,
+	SESSION_FILE,	  /* FileWriteGuid is new: the file may change */
+	SESSION_OPEN,	  /* DataWriteGuid too: so may what a reader sees */
 };
 
 enum alloc_state {
@@ -86,8 +87,9 @@ struct vhdx_image {
 	/* Writable only. */
 	struct commit *cm;
 	struct space space;
-	enum session session;
-	bool file_guid_fresh; /* recovery has changed FileWriteGuid already */
+	enum session session, session_goal;
+	bool session_sized;   /* the file is whole MiB, regions are mended */
+	bool file_guid_fresh; /* FileWriteGuid was changed since opening */
 	bool growing;	      /* a size change under way or asked for */
 	bool reclaiming;      /* a punch under way */
 	struct list session_waiters; /* image_map */
@@ -181,6 +183,24 @@ bool vhdx_unmap(struct image *img, struct image_map *m, bool zeroes);
 
 /* [async] Continues with next(m) when the file may be changed. */
 bool session_enter(struct image_map *m, bool (*next)(struct image_map *m));
+
+/* The same for who works on the image as a whole. Blocking; nothing is in
+ * flight. visible: what a reader of the disk sees is going to change; else only
+ * the file does (locator, places of blocks), and children stay. */
+int vhdx_session(struct vhdx_image *vi, bool visible,
+		 struct vhdx_err *e) must_check;
+
+/* Blocking. Everything so far is durable, everything asynchronous at rest. */
+int vhdx_settle(struct vhdx_image *vi, struct vhdx_err *e) must_check;
+
+/* Blocking; settled. The parent locator as it is in the file, and its file
+ * offset; the image has a parent. *out is to be freed, after an error too. */
+struct locator;
+int vhdx_load_locator(struct vhdx_image *vi, struct locator *out, uint64_t *off,
+		      struct vhdx_err *e) must_check;
+
+/* Blocking; settled. What the file says about itself is read anew. */
+int vhdx_reload(struct vhdx_image *vi, struct vhdx_err *e) must_check;
 
 /* Calls alloc_retry() for al when the file has grown, or alloc_failed(). */
 void space_wait_growth(struct vhdx_image *vi, struct alloc *al);

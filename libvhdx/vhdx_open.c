@@ -61,8 +61,7 @@ static void flushed(struct image_flush *fl)
 	*(bool *)fl->opaque = true;
 }
 
-/* Everything so far durable, everything asynchronous at rest. */
-static int settle(struct vhdx_image *vi, struct vhdx_err *e)
+int vhdx_settle(struct vhdx_image *vi, struct vhdx_err *e)
 {
 	bool done = false;
 	struct image_flush fl = { .done = flushed, .opaque = &done };
@@ -78,7 +77,7 @@ static int give_back_tail(struct vhdx_image *vi, struct vhdx_err *e)
 	uint64_t end = space_end(&vi->space);
 	int rc;
 
-	if (vi->session != SESSION_OPEN || end >= vi->img.file->size)
+	if (vi->session < SESSION_FILE || end >= vi->img.file->size)
 		return 0;
 	rc = file_truncate(vi->img.file, end, e);
 	return rc ? rc : file_sync(vi->img.file, e);
@@ -86,7 +85,7 @@ static int give_back_tail(struct vhdx_image *vi, struct vhdx_err *e)
 
 static int close_writable(struct vhdx_image *vi, struct vhdx_err *e)
 {
-	int rc = settle(vi, e);
+	int rc = vhdx_settle(vi, e);
 
 	if (!rc && MUTATED(CLOSE_SHRINKS_LAST))
 		rc = give_back_tail(vi, e);
@@ -236,31 +235,36 @@ static void fill_info(struct vhdx_image *vi, const struct guid *log)
 	vi->img.physical_sector_len = l->physical_sector_len;
 }
 
-/* The parent locator, which layout_load has seen to be there. */
-static int load_parent(struct vhdx_image *vi, struct vhdx_err *e)
+int vhdx_load_locator(struct vhdx_image *vi, struct locator *out, uint64_t *off,
+		      struct vhdx_err *e)
 {
-	const struct fmt_meta_table *t = vi->layout.meta;
-	const struct fmt_meta_entry *item = NULL;
-	struct locator loc = { 0 };
-	uint64_t off;
+	const struct fmt_meta_entry *item =
+		meta_item_find(vi->layout.meta, &FMT_META_LOCATOR, false);
 	uint8_t *b;
 	int rc;
 
-	for (uint32_t i = 0; i < t->cnt; i++)
-		if (!t->e[i].user && guid_eq(&t->e[i].id, &FMT_META_LOCATOR))
-			item = &t->e[i];
-	ASSERT(item);
-	off = vi->layout.meta_off + item->off;
+	memset(out, 0, sizeof(*out));
+	ASSERT(item); /* layout_load has seen it */
+	*off = vi->layout.meta_off + item->off;
 	b = mem_alloc(u64_max(item->len, 1));
 	if (!b)
 		return err_set(e, VHDX_E_NOMEM, "no memory for a locator");
-	rc = file_read(vi->img.file, off, b, item->len, e);
+	rc = file_read(vi->img.file, *off, b, item->len, e);
 	if (!rc)
-		rc = locator_decode(b, item->len, off, &loc, e);
+		rc = locator_decode(b, item->len, *off, out, e);
+	mem_free(b);
+	return rc;
+}
+
+static int load_parent(struct vhdx_image *vi, struct vhdx_err *e)
+{
+	struct locator loc;
+	uint64_t off;
+	int rc = vhdx_load_locator(vi, &loc, &off, e);
+
 	if (!rc)
 		rc = locator_parent(&loc, off, &vi->img.parent, e);
 	locator_free(&loc);
-	mem_free(b);
 	return rc;
 }
 
@@ -283,6 +287,29 @@ static int open_layout(struct vhdx_image *vi, const struct image_open_opts *o,
 		tell(o, "region table copy %d is damaged (%s); used the other",
 		     vi->layout.region_bad + 1, vi->layout.region_why.text);
 	return mcache_new(vi->img.file, VI_PAGES, on_starved, vi, &vi->mc, e);
+}
+
+int vhdx_reload(struct vhdx_image *vi, struct vhdx_err *e)
+{
+	struct guid log;
+	struct parent_ref *old_parent = vi->img.parent;
+	struct layout old = vi->layout;
+	int rc = layout_load(vi->img.file, &vi->hdr.cur, &vi->layout, e);
+
+	vi->img.parent = NULL;
+	if (!rc && vi->layout.has_parent)
+		rc = load_parent(vi, e);
+	if (rc) {
+		layout_free(&vi->layout);
+		vi->layout = old;
+		vi->img.parent = old_parent;
+		return rc;
+	}
+	layout_free(&old);
+	parent_ref_free(old_parent);
+	memcpy(log.b, vi->img.info.log_guid, 16);
+	fill_info(vi, &log);
+	return 0;
 }
 
 void vhdx_image_as_parent(struct image *img, struct create_child *out)

@@ -16,10 +16,16 @@
 
 static void session_end_start(struct vhdx_image *vi, const struct vhdx_err *err)
 {
-	if (err)
+	const struct fmt_header *h = &vi->hdr.cur;
+
+	if (err) {
 		commit_fail(vi->cm, err);
-	else
-		vi->session = SESSION_OPEN;
+	} else {
+		vi->session = vi->session_goal;
+		vi->img.identity = h->data_write;
+		memcpy(vi->img.info.file_write_guid, h->file_write.b, 16);
+		memcpy(vi->img.info.data_write_guid, h->data_write.b, 16);
+	}
 	vmap_wake(&vi->session_waiters);
 }
 
@@ -63,6 +69,11 @@ static void session_headers_done(struct hdr_write *hw)
 		session_end_start(vi, &hw->io.err);
 		return;
 	}
+	if (vi->session_sized) {
+		session_end_start(vi, NULL);
+		return;
+	}
+	vi->session_sized = true;
 	vi->growing = true;
 	vi->grow_io.op = FILE_TRUNCATE;
 	vi->grow_io.off = vi->space.mib_cnt * MIB;
@@ -75,18 +86,27 @@ static void session_headers_done(struct hdr_write *hw)
 	file_submit(vi->img.file, &vi->grow_io);
 }
 
-/* The new GUIDs are durable, in both headers, before anything else. */
-static void session_start(struct vhdx_image *vi)
+static void new_data_write(struct vhdx_image *vi)
 {
-	struct vhdx_err e;
-
-	vi->session = SESSION_STARTING;
-	if (!vi->file_guid_fresh)
-		guid_random(&vi->hdr.cur.file_write);
 	if (guid_is_zero(&vi->img.next_identity))
 		guid_random(&vi->hdr.cur.data_write);
 	else
 		vi->hdr.cur.data_write = vi->img.next_identity;
+}
+
+/* The new GUIDs are durable, in both headers, before anything else. A session
+ * that has begun with FILE goes on to OPEN when a reader is to see a change. */
+static void session_start(struct vhdx_image *vi, enum session goal)
+{
+	struct vhdx_err e;
+
+	vi->session = SESSION_STARTING;
+	vi->session_goal = goal;
+	if (!vi->file_guid_fresh)
+		guid_random(&vi->hdr.cur.file_write);
+	vi->file_guid_fresh = true;
+	if (goal == SESSION_OPEN)
+		new_data_write(vi);
 	vi->hw.file = vi->img.file;
 	vi->hw.pair = &vi->hdr;
 	vi->hw.done = session_headers_done;
@@ -96,7 +116,7 @@ static void session_start(struct vhdx_image *vi)
 
 static bool session_entered(struct image_map *m)
 {
-	return vmap_commit_failed(m) || vmap_of(m)->after(m);
+	return session_enter(m, vmap_of(m)->after);
 }
 
 bool session_enter(struct image_map *m, bool (*next)(struct image_map *m))
@@ -112,9 +132,22 @@ bool session_enter(struct image_map *m, bool (*next)(struct image_map *m))
 	vmap_of(m)->next = session_entered;
 	vmap_of(m)->after = next;
 	list_add_tail(&vi->session_waiters, &m->node);
-	if (vi->session == SESSION_CLEAN)
-		session_start(vi);
+	if (vi->session != SESSION_STARTING)
+		session_start(vi, SESSION_OPEN);
 	return false;
+}
+
+int vhdx_session(struct vhdx_image *vi, bool visible, struct vhdx_err *e)
+{
+	enum session goal = visible && !MUTATED(SESSION_VISIBLE)
+				    ? SESSION_OPEN : SESSION_FILE;
+
+	ASSERT(vi->session != SESSION_STARTING);
+	if (!commit_failed(vi->cm) && vi->session < goal)
+		session_start(vi, goal);
+	while (vi->session < goal && !commit_failed(vi->cm))
+		loop_turn(vi->img.file->loop, -1);
+	return commit_failed(vi->cm) ? commit_failure(vi->cm, e) : 0;
 }
 
 /* ---- growth -------------------------------------------------------------- */
