@@ -64,8 +64,9 @@ struct crash_disk {
 };
 
 struct crash_event {
-	const struct crash_op *op;
-	bool completed; /* else submitted */
+	const struct crash_op *op; /* NULL: a mark */
+	bool completed;		   /* else submitted */
+	char *mark;
 };
 
 struct crash_world {

@@ -25,7 +25,7 @@ uint64_t crash_next(const struct crash_world *w, uint64_t k)
 	for (uint64_t i = k + 1; i <= w->event_cnt; i++) {
 		const struct crash_event *ev = &w->events[i - 1];
 
-		if (ev->completed == (ev->op->op == FILE_SYNC))
+		if (!ev->op || ev->completed == (ev->op->op == FILE_SYNC))
 			return i;
 	}
 	return w->event_cnt;
@@ -47,6 +47,11 @@ void crash_event_text(const struct crash_world *w, uint64_t k,
 		return;
 	}
 	ev = &w->events[k - 1];
+	if (!ev->op) {
+		snprintf(out, CRASH_TEXT_LEN, "event %llu: %s",
+			 (unsigned long long)k, ev->mark);
+		return;
+	}
 	snprintf(out, CRASH_TEXT_LEN, "event %llu: %.60s: %s %llu+%llu %s",
 		 (unsigned long long)k, ev->op->disk->name, names[ev->op->op],
 		 (unsigned long long)ev->op->off,

@@ -36,17 +36,28 @@ static void ops_add(struct crash_ops *o, struct crash_op *op)
 	o->v[o->cnt++] = op;
 }
 
-static uint64_t event(const struct crash_op *op, bool completed)
+static uint64_t event_add(struct crash_world *w, struct crash_event ev)
 {
-	struct crash_world *w = op->disk->world;
-
 	if (w->event_cnt == w->event_room) {
 		w->event_room = w->event_room ? 2 * w->event_room : 256;
 		w->events = must_alloc(realloc(w->events, w->event_room *
 					       sizeof(w->events[0])));
 	}
-	w->events[w->event_cnt] = (struct crash_event){ op, completed };
+	w->events[w->event_cnt] = ev;
 	return ++w->event_cnt;
+}
+
+static uint64_t event(const struct crash_op *op, bool completed)
+{
+	return event_add(op->disk->world,
+			 (struct crash_event){ op, completed, NULL });
+}
+
+uint64_t crash_mark(struct crash_world *w, const char *text)
+{
+	char *copy = must_alloc(strdup(text));
+
+	return event_add(w, (struct crash_event){ NULL, false, copy });
 }
 
 static struct crash_file *crash_of(struct file *f)
@@ -109,6 +120,7 @@ static void crash_submit(struct file *f, struct file_io *io)
 	struct crash_disk *d = crash_of(f)->disk;
 	struct crash_op *op = must_alloc(calloc(1, sizeof(*op)));
 
+	ASSERT(f->writable || io->op == FILE_READ || io->op == FILE_SYNC);
 	crash_of(f)->in_flight++;
 	d->waiting++;
 	op->disk = d;
@@ -251,6 +263,8 @@ void crash_world_free(struct crash_world *w)
 		return;
 	for (size_t i = 0; i < w->disk_cnt; i++)
 		disk_free(w->disks[i]);
+	for (size_t i = 0; i < w->event_cnt; i++)
+		free(w->events[i].mark);
 	free(w->disks);
 	free(w->events);
 	free(w);

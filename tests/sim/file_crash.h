@@ -60,9 +60,13 @@ const struct memimg *crash_disk_content(const struct crash_disk *d);
  * 0 is before the first. */
 uint64_t crash_now(const struct crash_world *w);
 
+/* Something else happens that counts, a change of names say: one more event,
+ * and an instant. text is copied. Returns the new crash_now(). */
+uint64_t crash_mark(struct crash_world *w, const char *text);
+
 /* The next instant after k at which the set of legal contents of some disk
- * differs from before (a change is submitted, a sync completes), or the last
- * one. k itself if there is none. */
+ * differs from before (a change is submitted, a sync completes, a mark), or the
+ * last one. k itself if there is none. */
 uint64_t crash_next(const struct crash_world *w, uint64_t k);
 
 #define CRASH_TEXT_LEN 160

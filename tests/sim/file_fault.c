@@ -42,11 +42,14 @@ static void inner_done(struct file_io *io)
 	finish(container_of(io, struct fault_op, io));
 }
 
-static bool shall_fail(struct file_fault *f, enum file_op op)
+static struct fault_rule *rule_of(struct file_fault *f)
 {
-	struct fault_rule *r = &f->rule;
+	return f->shared ? f->shared : &f->rule;
+}
 
-	if (r->nth == 0 || !(r->ops & 1u << op))
+bool fault_due(struct fault_rule *r, unsigned op_bit)
+{
+	if (r->nth == 0 || !(r->ops & op_bit))
 		return false;
 	if (r->nth > 1) {
 		r->nth--;
@@ -78,17 +81,17 @@ static void fault_submit(struct file *file, struct file_io *io)
 				   .iov_cnt = io->iov_cnt,
 				   .iov_skip = io->iov_skip,
 				   .done = inner_done };
-	if (shall_fail(f, io->op)) {
+	if (fault_due(rule_of(f), 1u << io->op)) {
 		f->failed_cnt++;
 		if (f->failed_total)
 			(*f->failed_total)++;
-		op->fail_errno = f->rule.sys_errno;
-		if (f->rule.extent == FAULT_NOTHING) {
+		op->fail_errno = rule_of(f)->sys_errno;
+		if (rule_of(f)->extent == FAULT_NOTHING) {
 			loop_task_init(&op->task, finish_task);
 			loop_defer(file->loop, &op->task);
 			return;
 		}
-		if (f->rule.extent == FAULT_HALF)
+		if (rule_of(f)->extent == FAULT_HALF)
 			op->io.len = half_of(io->len);
 	}
 	file_submit(f->inner, &op->io);

@@ -33,6 +33,8 @@ struct file_fault {
 	struct file file;
 	struct file *inner; /* owned */
 	struct fault_rule rule;
+	struct fault_rule *shared; /* NULL, or counts in place of `rule`, for
+				      several files together */
 	uint64_t cnt[FAULT_OP_CNT];   /* submitted, by enum file_op */
 	uint64_t bytes[FAULT_OP_CNT];
 	uint64_t failed_cnt;	      /* made to fail */
@@ -43,6 +45,9 @@ struct file_fault {
 /* Takes over inner, closes it with the result. */
 int file_fault_new(struct file *inner, struct file_fault **out,
 		   struct vhdx_err *e) must_check;
+
+/* Does the next operation of the kind (a bit of rule.ops) fail? Counts it. */
+bool fault_due(struct fault_rule *r, unsigned op_bit);
 
 /* Replaces the rule. */
 void fault_set(struct file_fault *f, struct fault_rule rule);

@@ -3,33 +3,14 @@
 
 #include <string.h>
 
-static void tidy(const char *path, char *out, size_t cap)
-{
-	size_t len = 0;
-
-	while (*path) {
-		size_t n = strcspn(path, "/");
-
-		if (n == 2 && memcmp(path, "..", 2) == 0) {
-			while (len && out[--len] != '/')
-				;
-		} else if (n && !(n == 1 && *path == '.')) {
-			ASSERT(len + n + 2 <= cap);
-			out[len++] = '/';
-			memcpy(out + len, path, n);
-			len += n;
-		}
-		path += n + (path[n] == '/');
-	}
-	out[len] = '\0';
-}
+#include "sim_path.h"
 
 struct opener_mem_file *opener_mem_find(struct opener_mem *m,
 					const char *path)
 {
 	char name[256];
 
-	tidy(path, name, sizeof(name));
+	sim_path_tidy(path, name, sizeof(name));
 	for (unsigned i = 0; i < m->cnt; i++)
 		if (strcmp(m->files[i].path, name) == 0)
 			return &m->files[i];
@@ -41,7 +22,7 @@ struct opener_mem_file *opener_mem_add(struct opener_mem *m, const char *path)
 	struct opener_mem_file *f = &m->files[m->cnt++];
 
 	ASSERT(m->cnt <= OPENER_MEM_MAX);
-	tidy(path, f->path, sizeof(f->path));
+	sim_path_tidy(path, f->path, sizeof(f->path));
 	return f;
 }
 
