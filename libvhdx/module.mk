@@ -7,6 +7,7 @@ libvhdx_SRCS := $(sort $(wildcard libvhdx/*.c))
 libvhdx_OBJS := $(libvhdx_SRCS:%.c=$(B)/%.o)
 libvhdx_PUBLIC := libvhdx/vhdx.h libvhdx/vhdx_blk.h
 libvhdx_PUBLIC += libvhdx/vhdx_edit.h
+libvhdx_PUBLIC += libvhdx/vhdx_chain.h
 HEADERS += $(sort $(wildcard libvhdx/*.h))
 
 VERSION := $(shell sed -n 's/.*VHDKIT_VERSION "\(.*\)"/\1/p' libvhdx/version.h)

@@ -14,6 +14,7 @@ set -u
 
 table='
 0 vhdx vhdx_blk vhdx_edit base err names le guid utf16 crc32c list mem mutation version
+0 vhdx_chain
 0 mibmap bits
 1 loop workers file file_posix opener opener_names lockinfo newfile
 2 format format_bat format_log format_meta vhd1_format
@@ -29,6 +30,7 @@ table='
 6 locator locator_path
 6 vhdx_pages vhdx_items
 7 chain
+7 family family_set family_link
 8 range blk blk_sync disk create
 '
 

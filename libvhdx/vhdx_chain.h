@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libvhdx - several images at once: who is whose parent.
+ *
+ * A family is known by identity: a child names the id of its parent, and a
+ * parent is what has that id (VHDX: the DataWriteGuid, VHD: the unique id). The
+ * names that a child records only help to choose among copies of one parent,
+ * and to tell a parent that was moved from one that was changed.
+ */
+#ifndef VHDX_CHAIN_H
+#define VHDX_CHAIN_H
+
+#include "vhdx.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/* ---- finding a family ------------------------------------------------ */
+
+#define VHDX_NO_IMAGE SIZE_MAX
+#define VHDX_FOUND_PATHS 8
+
+/* One image of a scan. Indexes are those of the forest. */
+struct vhdx_found {
+	const char *path;	/* "FOLDER/NAME", as the folder was given */
+	/* 0, or why the image cannot be opened; then *err says it in words.
+	 * BUSY: somebody has it open for writing. */
+	int code;
+	const struct vhdx_err *err; /* NULL if code is 0 */
+	/* The rest is known: always with code 0, and mostly with BUSY, when it
+	 * was read beside the one who writes: that is good for telling whose
+	 * child it is, not for its sizes. */
+	bool known;
+	bool outside; /* in none of the folders: a child's path led to it */
+	struct vhdx_info info;
+	uint8_t identity[16]; /* what its children name */
+	/* A child. Either id is its parent's; two: a merge is, or was, under
+	 * way. The paths are as recorded, in the file's own form. */
+	unsigned linkage_cnt;	/* 0: no child */
+	uint8_t linkage[2][16];
+	unsigned path_cnt;
+	const char *paths[VHDX_FOUND_PATHS];
+	/* Its parent, if that is in the forest; of several copies the one that
+	 * a recorded path leads to, else the first. */
+	size_t parent;
+	unsigned linkage_used;	/* which of the two ids that is */
+	bool by_path;		/* a recorded path leads to it */
+	/* An image that a recorded path leads to, but that has another id, or
+	 * cannot be opened: the parent was changed or damaged, or another disk
+	 * has its name. */
+	size_t stranger;
+	/* The first image with this identity; its own index if that is the only
+	 * one or the first. */
+	size_t copy_of;
+	unsigned copy_cnt; /* images with this identity, itself included */
+	bool circle; /* following the parents leads back to it */
+};
+
+struct vhdx_forest {
+	size_t cnt;
+	const struct vhdx_found *images; /* by folder, then by name */
+};
+
+/* Zero-initialise. */
+struct vhdx_scan_opts {
+	const char *const *folders;
+	unsigned folder_cnt;
+	const char *const *files; /* whatever they are called */
+	unsigned file_cnt;
+	bool recursive; /* subfolders too; symbolic links are not followed */
+	bool parents;   /* also what the children's paths lead to elsewhere */
+};
+
+/* Finds the images in the folders: what is called .vhd, .vhdx, .avhd or .avhdx
+ * (any case), and whatever else begins or ends as one; then opens each alone,
+ * read-only, one at a time, and changes nothing. One file under several names
+ * counts once. Raw disks are nobody's parent and left out, unless their name
+ * says something else: then that is a damaged image.
+ * Fails only if a folder that was given cannot be read, or memory runs out:
+ * what else cannot be opened, or is not there, is in the forest with its code,
+ * and so is a subfolder that cannot be read. */
+int vhdx_scan(const struct vhdx_scan_opts *opts, struct vhdx_forest **out,
+	      struct vhdx_err *e);
+void vhdx_forest_free(struct vhdx_forest *f); /* NULL allowed */
+
+/* The index of the file that path leads to; VHDX_NO_IMAGE: not in there. */
+size_t vhdx_forest_find(const struct vhdx_forest *f, const char *path);
+
+enum vhdx_kin {
+	VHDX_KIN_NONE,
+	VHDX_KIN_CHILD,	  /* names the other's identity */
+	VHDX_KIN_BROKEN,  /* its path leads to the other, its id does not: what
+			     it was a child of is gone, or elsewhere */
+	VHDX_KIN_UNKNOWN, /* cannot be opened, so it cannot be told */
+};
+
+/* What image `child` is to image `of`. A child of several copies is a child of
+ * each, as it opens on any of them. */
+enum vhdx_kin vhdx_forest_kin(const struct vhdx_forest *f, size_t child,
+			      size_t of);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+
+#endif
