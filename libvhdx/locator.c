@@ -324,6 +324,18 @@ int locator_set(struct locator *l, const char *key, const char *value,
 	return rc;
 }
 
+bool locator_eq(const struct locator *a, const struct locator *b)
+{
+	if (a->cnt != b->cnt)
+		return false;
+	for (uint32_t i = 0; i < a->cnt; i++)
+		if (!same_key(&a->e[i], &b->e[i]) ||
+		    a->e[i].value_len != b->e[i].value_len ||
+		    memcmp(a->e[i].value, b->e[i].value, a->e[i].value_len))
+			return false;
+	return true;
+}
+
 /* ---- meaning ----------------------------------------------------------- */
 
 static int add_linkage(const struct locator *l, const char *key, uint64_t off,

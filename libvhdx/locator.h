@@ -45,6 +45,19 @@ char *locator_get(const struct locator *l, const char *key);
 int locator_parent(const struct locator *l, uint64_t off,
 		   struct parent_ref **out, struct vhdx_err *e) must_check;
 
+/* The same for a key with an id, written as Windows does: "{guid}" in lower
+ * case. */
+int locator_set_linkage(struct locator *l, const char *key,
+			const struct guid *id, struct vhdx_err *e) must_check;
+
+/* Both say the same, entry by entry and byte by byte. */
+bool locator_eq(const struct locator *a, const struct locator *b);
+
+/* Records where the parent is, as locator_make() does. A volume_path goes if
+ * that changes anything. After an error *l is of no use. */
+int locator_set_paths(struct locator *l, const char *child_path,
+		      const char *parent_path, struct vhdx_err *e) must_check;
+
 /* A locator for a new child at child_path whose parent is parent_path (both
  * host paths) with the given DataWriteGuid: parent_linkage "{guid}" in lower
  * case, relative_path with backslashes from the child's folder ("." or ".."

@@ -132,8 +132,22 @@ static void to_backslashes(char *path)
 			*p = '\\';
 }
 
+/* Sets, or with NULL removes, a key; *changed if it was not so before. */
+static int set_path(struct locator *l, const char *key, const char *value,
+		    bool *changed, struct vhdx_err *e)
+{
+	char *old = locator_get(l, key);
+	bool same = old ? value && strcmp(old, value) == 0 : !value;
+	int rc = same ? 0 : locator_set(l, key, value, e);
+
+	if (!rc && !same)
+		*changed = true;
+	mem_free(old);
+	return rc;
+}
+
 static int set_relative(struct locator *l, const char *child,
-			const char *parent, struct vhdx_err *e)
+			const char *parent, bool *changed, struct vhdx_err *e)
 {
 	char *rel = relative(child, parent);
 	int rc;
@@ -146,49 +160,50 @@ static int set_relative(struct locator *l, const char *child,
 			     "it", parent);
 	} else {
 		to_backslashes(rel);
-		rc = locator_set(l, "relative_path", rel, e);
+		rc = set_path(l, "relative_path", rel, changed, e);
 	}
 	mem_free(rel);
 	return rc;
 }
 
 /* Only a second chance: left out if Windows cannot write it. */
-static int set_absolute(struct locator *l, const char *parent,
+static int set_absolute(struct locator *l, const char *parent, bool *changed,
 			struct vhdx_err *e)
 {
 	char *abs;
 	int rc;
 
 	if (strchr(parent, '\\'))
-		return 0;
+		return set_path(l, "absolute_win32_path", NULL, changed, e);
 	abs = mem_alloc(sizeof(WIN_PREFIX) + strlen(parent));
 	if (!abs)
 		return no_memory(e);
 	strcpy(stpcpy(abs, WIN_PREFIX), parent);
 	to_backslashes(abs);
-	rc = locator_set(l, "absolute_win32_path", abs, e);
+	rc = set_path(l, "absolute_win32_path", abs, changed, e);
 	mem_free(abs);
-	return rc == VHDX_E_INVAL ? 0 : rc;
+	if (rc == VHDX_E_INVAL)
+		rc = set_path(l, "absolute_win32_path", NULL, changed, e);
+	return rc;
 }
 
-static int set_linkage(struct locator *l, const struct guid *linkage,
-		       struct vhdx_err *e)
+int locator_set_linkage(struct locator *l, const char *key,
+			const struct guid *id, struct vhdx_err *e)
 {
 	char text[GUID_TEXT_LEN + 2] = "{";
 
-	guid_format(linkage, text + 1);
+	guid_format(id, text + 1);
 	strcat(text, "}");
-	return locator_set(l, "parent_linkage", text, e);
+	return locator_set(l, key, text, e);
 }
 
-int locator_make(const char *child_path, const char *parent_path,
-		 const struct guid *linkage, struct locator *out,
-		 struct vhdx_err *e)
+int locator_set_paths(struct locator *l, const char *child_path,
+		      const char *parent_path, struct vhdx_err *e)
 {
 	char *child = NULL, *parent = NULL;
+	bool changed = false;
 	int rc;
 
-	memset(out, 0, sizeof(*out));
 	rc = absolute(child_path, &child, e);
 	if (!rc)
 		rc = absolute(parent_path, &parent, e);
@@ -196,13 +211,27 @@ int locator_make(const char *child_path, const char *parent_path,
 		rc = err_set(e, VHDX_E_INVAL, "%s: cannot be its own parent",
 			     child);
 	if (!rc)
-		rc = set_linkage(out, linkage, e);
+		rc = set_relative(l, child, parent, &changed, e);
 	if (!rc)
-		rc = set_relative(out, child, parent, e);
-	if (!rc)
-		rc = set_absolute(out, parent, e);
+		rc = set_absolute(l, parent, &changed, e);
+	/* A host has no volumes: it cannot tell where this one leads now. */
+	if (!rc && changed)
+		rc = locator_set(l, "volume_path", NULL, e);
 	mem_free(child);
 	mem_free(parent);
+	return rc;
+}
+
+int locator_make(const char *child_path, const char *parent_path,
+		 const struct guid *linkage, struct locator *out,
+		 struct vhdx_err *e)
+{
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	rc = locator_set_linkage(out, "parent_linkage", linkage, e);
+	if (!rc)
+		rc = locator_set_paths(out, child_path, parent_path, e);
 	if (rc)
 		locator_free(out);
 	return rc;

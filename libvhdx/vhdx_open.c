@@ -114,6 +114,8 @@ static const struct image_ops vhdx_ops = {
 	.unmap = vhdx_unmap,
 	.flush = vhdx_flush,
 	.close = vhdx_close,
+	.set_parent = vhdx_relink,
+	.adopt = vhdx_adopt,
 };
 
 /* ---- opening ------------------------------------------------------------ */
