@@ -26,6 +26,7 @@ struct bench_args {
 	uint64_t depth, count, flush_interval, seed;
 	bool random;
 	bool json;
+	bool force;
 	bool dry_run;
 };
 
@@ -326,6 +327,11 @@ static int exec_bench(const struct cmd *c, int argc, char **argv)
 	if (!intr_catch())
 		return STATUS_FAILED;
 	bool writes = a.op == BENCH_WRITE && !a.dry_run;
+	if (a.op == BENCH_WRITE) {
+		status = img_guard_children(pos[0], a.force, &a.search);
+		if (status)
+			return status;
+	}
 	struct vhdx_blk *blk;
 	status = img_open(pos[0], writes ? VHDX_OPEN_WRITE : 0,
 			  VHDX_FORMAT_PROBE, &a.search, &blk);
@@ -376,6 +382,7 @@ static const struct opt options[] = {
 	  "for programs", NULL },
 	{ "dry-run", OPT_FLAG, offsetof(struct bench_args, dry_run), NULL,
 	  "only say what would be done", NULL },
+	OPT_GUARD_FORCE(struct bench_args, force),
 	OPT_SEARCH(struct bench_args, search),
 	OPT_END
 };

@@ -8,6 +8,7 @@
 struct discard_args {
 	struct opt_list search;
 	uint64_t voff, len;
+	bool force;
 	bool dry_run;
 };
 
@@ -48,6 +49,9 @@ static int exec_discard(const struct cmd *c, int argc, char **argv)
 	/* No default: forgetting an option must not empty a disk. */
 	if (a.voff == OPT_NOT_GIVEN || a.len == OPT_NOT_GIVEN)
 		return msg_usage("--offset and --length are both needed");
+	status = img_guard_children(pos[0], a.force, &a.search);
+	if (status)
+		return status;
 	struct vhdx_blk *blk;
 	status = img_open(pos[0], a.dry_run ? 0 : VHDX_OPEN_WRITE,
 			  VHDX_FORMAT_PROBE, &a.search, &blk);
@@ -68,6 +72,7 @@ static const struct opt options[] = {
 	  "how much", NULL },
 	{ "dry-run", OPT_FLAG, offsetof(struct discard_args, dry_run), NULL,
 	  "only say what would be discarded", NULL },
+	OPT_GUARD_FORCE(struct discard_args, force),
 	OPT_SEARCH(struct discard_args, search),
 	OPT_END
 };

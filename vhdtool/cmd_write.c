@@ -13,6 +13,7 @@ struct write_args {
 	struct opt_list search;
 	uint64_t voff, len;
 	bool zeroes;
+	bool force;
 	bool dry_run;
 };
 
@@ -98,6 +99,9 @@ static int exec_write(const struct cmd *c, int argc, char **argv)
 	/* So that an interrupted write still closes the image cleanly. */
 	if (!intr_catch())
 		return STATUS_FAILED;
+	status = img_guard_children(pos[0], a.force, &a.search);
+	if (status)
+		return status;
 	struct vhdx_blk *blk;
 	status = img_open(pos[0], a.dry_run ? 0 : VHDX_OPEN_WRITE,
 			  VHDX_FORMAT_PROBE, &a.search, &blk);
@@ -118,6 +122,7 @@ static const struct opt options[] = {
 	  "write zeros; standard input is not read", NULL },
 	{ "dry-run", OPT_FLAG, offsetof(struct write_args, dry_run), NULL,
 	  "only say what would be written and what it needs", NULL },
+	OPT_GUARD_FORCE(struct write_args, force),
 	OPT_SEARCH(struct write_args, search),
 	OPT_END
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -229,6 +230,131 @@ int img_check_target(const char *path, bool force)
 		return STATUS_OK;
 	return msg_fail(errno == ENOENT ? STATUS_NOTFOUND : STATUS_FAILED, path,
 			"cannot be made: %s: %s", folder, strerror(errno));
+}
+
+/* ---- children ----------------------------------------------------------- */
+
+#define GUARD_NAMES 4u /* more are counted only */
+
+struct guard {
+	const char *path;
+	const char *folders[OPT_LIST_MAX + 2];
+	unsigned folder_cnt;
+	char own[PATH_MAX], real[PATH_MAX];
+	/* The finding: */
+	const char *first; /* child */
+	char names[1024];
+	size_t child_cnt, untold_cnt;
+	enum vhdx_format format;
+};
+
+/* One that cannot be read is no reason to stop: the parent may be missing
+ * there just as well. */
+static void add_folder(struct guard *g, const char *folder)
+{
+	if (access(folder, R_OK | X_OK) == 0)
+		g->folders[g->folder_cnt++] = folder;
+	else if (errno != ENOENT)
+		msg_note(g->path, "%s: %s: whether it has children there "
+			 "cannot be told", folder, strerror(errno));
+}
+
+/* What cannot be opened at all is told by the one who then tries it. */
+static bool may_have_children(struct guard *g, const struct opt_list *search)
+{
+	struct vhdx_open_opts opts = {
+		.search = search ? search->v : NULL,
+		.search_cnt = search ? search->cnt : 0,
+	};
+	struct vhdx_blk *blk;
+	struct vhdx_info info;
+	if (vhdx_open(g->path, &opts, &blk, NULL))
+		return false;
+	vhdx_get_info(blk, &info);
+	(void)vhdx_blk_close(blk, NULL);
+	g->format = info.format;
+	return info.format != VHDX_FORMAT_RAW;
+}
+
+static void note_child(struct guard *g, const char *child)
+{
+	size_t n = strlen(g->names);
+	if (g->child_cnt++ == 0)
+		g->first = child;
+	if (g->child_cnt <= GUARD_NAMES)
+		snprintf(g->names + n, sizeof(g->names) - n, "%s%s",
+			 n ? ", " : "", child);
+}
+
+static int tell_children(const struct guard *g, bool force)
+{
+	char more[OUT_SIZE_LEN] = "";
+	if (g->child_cnt > GUARD_NAMES)
+		snprintf(more, sizeof(more), " and %zu more",
+			 g->child_cnt - GUARD_NAMES);
+	msg_note(g->path, "%sis the parent of %s%s, which %s after a change",
+		 force ? "warning: " : "", g->names, more,
+		 g->format == VHDX_FORMAT_VHD ?
+		 "would show wrong data" : "could not be opened any more");
+	/* msg_shell_word() has one buffer only. */
+	char child[4096];
+	snprintf(child, sizeof(child), "%s", msg_shell_word(g->first));
+	if (!force)
+		msg_note(NULL, "change the child instead, or, if the children "
+			 "do not matter, add --force");
+	if (g->format == VHDX_FORMAT_VHDX)
+		msg_note(NULL, "to use a child all the same, later: vhdtool "
+			 "set-parent --ignore-id-mismatch %s %s", child,
+			 msg_shell_word(g->path));
+	return force ? STATUS_OK : STATUS_INTEGRITY;
+}
+
+static int look_for_children(struct guard *g, bool force)
+{
+	struct vhdx_scan_opts opts = {
+		.files = &g->path, .file_cnt = 1,
+		.folders = g->folders, .folder_cnt = g->folder_cnt,
+	};
+	struct vhdx_forest *f;
+	struct vhdx_err err;
+	if (vhdx_scan(&opts, &f, &err))
+		return msg_err(g->path, &err);
+	int status = STATUS_OK;
+	for (size_t i = 1; i < f->cnt; i++) {
+		enum vhdx_kin kin = vhdx_forest_kin(f, i, 0);
+		if (kin == VHDX_KIN_CHILD)
+			note_child(g, f->images[i].path);
+		else if (kin == VHDX_KIN_UNKNOWN && g->untold_cnt++ == 0)
+			msg_note(g->path, "whether %s is its child cannot be "
+				 "told: %s", f->images[i].path,
+				 f->images[i].err->text);
+	}
+	if (g->untold_cnt > 1)
+		msg_note(g->path, "the same goes for %zu more",
+			 g->untold_cnt - 1);
+	if (g->child_cnt)
+		status = tell_children(g, force);
+	vhdx_forest_free(f);
+	return status;
+}
+
+int img_guard_children(const char *path, bool force,
+		       const struct opt_list *search)
+{
+	struct guard g = { .path = path };
+	if (!may_have_children(&g, search))
+		return STATUS_OK;
+	add_folder(&g, folder_of(path, g.own, sizeof(g.own)));
+	char b, *real = NULL;
+	if (readlink(path, &b, 1) > 0)
+		real = realpath(path, NULL);
+	if (real)
+		add_folder(&g, folder_of(real, g.real, sizeof(g.real)));
+	for (unsigned i = 0; search && i < search->cnt; i++)
+		add_folder(&g, search->v[i]);
+	int status = look_for_children(&g, force);
+	free(real);
+	return status;
 }
 
 bool img_same_file(const char *a, const char *b)

@@ -11,6 +11,7 @@
 
 #include "opt.h"
 #include "vhdx.h"
+#include "vhdx_chain.h"
 
 /* flags: VHDX_OPEN_*; format: VHDX_FORMAT_PROBE or forced. The name never
  * decides what a file is, but it can raise the alarm: content that is neither
@@ -58,6 +59,16 @@ uint64_t img_free_len(const char *path);
 /* A new file may be made at path: nothing there, or with force a regular
  * file; and the folder exists. */
 int img_check_target(const char *path, bool force);
+
+/* For whoever is about to change what the disk at path shows: where it has
+ * children in its own folder or in one of search, they are named, and without
+ * force STATUS_INTEGRITY is returned. Children elsewhere nobody knows of. What
+ * cannot be opened is not reported here: opening it will. */
+int img_guard_children(const char *path, bool force,
+		       const struct opt_list *search);
+#define OPT_GUARD_FORCE(st, m)                                                \
+	{ "force", OPT_FLAG, offsetof(st, m), NULL,                           \
+	  "even if it has children, which that cuts off", NULL }
 
 /* Whether two paths lead to the same file. */
 bool img_same_file(const char *a, const char *b);

@@ -47,7 +47,11 @@ int newimg_plan(const char *path, struct vhdx_create_opts *opts,
 	struct vhdx_err err;
 	if (vhdx_create_plan(opts, file_len, host_len, &err))
 		return msg_err(path, &err);
-	return img_check_target(path, opts->force);
+	int status = img_check_target(path, opts->force);
+	/* With force, what is there goes, whatever hangs on it. */
+	if (status == STATUS_OK && opts->force)
+		status = img_guard_children(path, true, NULL);
+	return status;
 }
 
 void newimg_print(const char *path, const struct vhdx_create_opts *opts,

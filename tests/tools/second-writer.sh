@@ -28,6 +28,7 @@ for file in a.vhdx a.vhd a.raw; do
 	"$VHDTOOL" read "$file" >"$file.out" &
 	pid=$!
 	exec 8<"$file.out"
+	head -c 1 <&8 >/dev/null # it has the image open
 	status 0 vhdtool info "$file"
 	status 4 vhdtool write --zeroes --length 4096 "$file"
 	cat <&8 >/dev/null
