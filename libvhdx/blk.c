@@ -17,6 +17,7 @@
 
 #include "chain.h"
 #include "mem.h"
+#include "owner.h"
 #include "range.h"
 
 struct breq {
@@ -28,6 +29,7 @@ struct breq {
 	uint64_t pos; /* bytes done */
 	unsigned depth; /* the layer being asked */
 	int res;
+	struct owner_walk walk;
 	struct image_map map;
 	struct file_io io;
 	struct image_flush flush;
@@ -36,6 +38,7 @@ struct breq {
 struct vhdx_blk {
 	struct chain *chain; /* owned */
 	struct image *img;   /* the leaf: layer 0 */
+	struct owner *owner; /* owned; NULL: a short chain has none */
 	struct loop *loop;
 	bool own_loop;
 	struct range_set ranges;
@@ -57,10 +60,16 @@ int blk_new_chain(struct chain *chain, struct loop *loop, bool own_loop,
 		  struct vhdx_blk **out, struct vhdx_err *e)
 {
 	struct vhdx_blk *blk = mem_zalloc(sizeof(*blk));
+	int rc;
 
 	*out = NULL;
 	if (!blk)
 		return err_set(e, VHDX_E_NOMEM, "no memory for a device");
+	rc = owner_new(chain, &blk->owner, e);
+	if (rc) {
+		mem_free(blk);
+		return rc;
+	}
 	blk->chain = chain;
 	blk->img = chain->layers[0];
 	blk->loop = loop;
@@ -274,12 +283,22 @@ static bool goes_deeper(struct breq *b)
 /* The extent at pos is known, or the next layer is to be asked (true). */
 static bool mapped(struct breq *b)
 {
+	struct owner *owner = b->blk->owner;
+
+	if (b->walk.survey) {
+		owner_surveyed(owner, &b->walk, &b->map, &b->depth);
+		return true;
+	}
+	if (b->walk.forward)
+		owner_heard(owner, &b->walk, b->depth, &b->map);
 	if (b->map.res) {
 		fail(b, b->map.res, &b->map.err);
 		return false;
 	}
 	if (goes_deeper(b))
 		return true;
+	if (b->walk.active)
+		owner_ended(owner, &b->walk, &b->map, b->depth);
 	if (b->req->op == VHDX_OP_MAP) {
 		map_request_done(b);
 		return false;
@@ -306,19 +325,36 @@ static void mapped_later(struct image_map *m)
 		step(b);
 }
 
-static bool start_map(struct breq *b)
+/* Aims b->map at the next layer. True: the index knows its answer. */
+static bool aim(struct breq *b)
 {
-	struct image *img = b->blk->chain->layers[b->depth];
+	struct chain *chain = b->blk->chain;
+	struct owner *owner = b->blk->owner;
 
-	b->map.img = img;
-	if (b->depth) { /* what the layer above left open */
-		b->map.len = u64_min(b->map.len, img->size_len - b->map.voff);
-	} else {
+	if (!b->depth && !b->walk.active) {
 		b->map.voff = b->req->voff + b->pos;
 		b->map.len = b->req->len - b->pos;
 	}
+	if (owner && b->req->op == VHDX_OP_READ && !b->walk.active &&
+	    b->depth == owner_top(owner))
+		owner_start(owner, &b->walk, &b->map, &b->depth);
+	b->map.img = chain->layers[b->depth];
+	if (b->depth) /* what the layer above left open */
+		b->map.len = u64_min(b->map.len,
+				     b->map.img->size_len - b->map.voff);
+	return owner && b->req->op == VHDX_OP_MAP &&
+	       owner_recalls(owner, &b->walk, b->depth, &b->map);
+}
+
+static bool start_map(struct breq *b)
+{
+	struct image *img;
+
 	b->map.res = 0;
 	b->map.done = mapped_later;
+	if (aim(b))
+		return true;
+	img = b->map.img;
 	switch (b->req->op) {
 	case VHDX_OP_WRITE:
 		return img->ops->map_write(img, &b->map);
@@ -435,6 +471,7 @@ void vhdx_blk_submit(struct vhdx_blk *blk, struct vhdx_req *req)
 	b->blk = blk;
 	b->pos = 0;
 	b->depth = 0;
+	b->walk = (struct owner_walk){ 0 };
 	b->res = 0;
 	b->lock.held = false;
 	b->io.res = 0;
@@ -514,6 +551,7 @@ int vhdx_blk_close(struct vhdx_blk *blk, struct vhdx_err *e)
 	if (!blk)
 		return 0;
 	vhdx_blk_drain(blk);
+	owner_free(blk->owner);
 	rc = chain_close(blk->chain, e);
 	if (blk->own_loop)
 		loop_free(blk->loop);

@@ -45,6 +45,12 @@
 	  "W6: a sector's bit is set only after its payload is written") \
 	M(BITS_WITH_ENTRY, \
 	  "C7: a block's bits become durable together with its BAT entry") \
+	M(OWNER_WHOLE_PIECES, \
+	  "O3: a bound is noted for pieces that an answer covers whole") \
+	M(OWNER_WHOLE_GRANULES, \
+	  "O3: a layer is skipped only if it holds nothing of the granule") \
+	M(OWNER_LEAF_ASKED, \
+	  "O1: a leaf that may change is asked always") \
 	M(WHOLE_ALONE, \
 	  "W1: nobody publishes a child's block for a write that covers it") \
 	M(HEADER_SYNC, \

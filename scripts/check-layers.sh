@@ -30,6 +30,7 @@ table='
 6 locator locator_path
 6 vhdx_pages vhdx_items vhdx_relink vhdx_adopt
 7 chain
+7 owner
 7 family family_set family_link
 8 range blk blk_sync disk create
 '

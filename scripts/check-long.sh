@@ -63,7 +63,7 @@ asan_crash()
 
 mutations()
 {
-	variant mut crash && scripts/mutations.sh
+	variant mut tests && scripts/mutations.sh
 }
 
 other_compiler()

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mutation.h"
+
 struct vhdx_err t_err;
 
 void t_print_err(const char *file, int line, const char *expr, int code)
@@ -127,19 +129,35 @@ static bool add_suite(const struct t_suite *s, const char *only_test)
 	return true;
 }
 
+/* What is broken on purpose, in the variant that can. */
+static bool set_mutation(const char *name)
+{
+	for (int m = MUT_NONE + 1; m < MUT_CNT; m++)
+		if (strcmp(mutation_name((enum mutation)m), name) == 0) {
+#ifdef VHDKIT_MUTATE
+			mutation_active = (enum mutation)m;
+			return true;
+#endif
+		}
+	fprintf(stderr, "%s: no such mutation in this variant\n", name);
+	return false;
+}
+
 int t_main(int argc, char **argv, const struct t_suite *const *suites)
 {
 	const char *suite = NULL, *test = NULL;
 	bool list = false;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "s:t:l")) != -1) {
+	while ((opt = getopt(argc, argv, "s:t:lm:")) != -1) {
 		if (opt == 's')
 			suite = optarg;
 		else if (opt == 't')
 			test = optarg;
 		else if (opt == 'l')
 			list = true;
+		else if (opt == 'm' && set_mutation(optarg))
+			continue;
 		else
 			return 2;
 	}

@@ -76,7 +76,7 @@ const char *t_tmpdir(void);
  * there. Borrowed until the next call. */
 const char *t_shared(const char *name);
 
-/* Registers the suites and runs them: [-s suite] [-t test] [-l].
+/* Registers the suites and runs them: [-s suite] [-t test] [-l] [-m mutation].
  * Returns the exit status. CUnit's summary is printed last. */
 int t_main(int argc, char **argv, const struct t_suite *const *suites);
 
