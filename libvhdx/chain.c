@@ -24,6 +24,7 @@ struct walk {
 	struct chain *c;
 	/* One parent's search: */
 	struct image *found;
+	const char *why; /* what led to it */
 	int fatal;   /* code that ends the search, in err */
 	int problem; /* code of the first file that was not it, in err */
 	struct vhdx_err err;
@@ -38,8 +39,8 @@ static struct image *child_of(const struct walk *w)
 }
 
 /* VHD ids are stored in text order, VHDX ones in Microsoft's. */
-static const char *id_text(const struct image *img, const struct guid *id,
-			   char out[GUID_TEXT_LEN])
+const char *chain_id_text(const struct image *img, const struct guid *id,
+			  char out[GUID_TEXT_LEN])
 {
 	static const uint8_t order[16] = { 3, 2,  1,  0,  5,  4,  7,  6,
 					   8, 9, 10, 11, 12, 13, 14, 15 };
@@ -52,17 +53,16 @@ static const char *id_text(const struct image *img, const struct guid *id,
 	return out;
 }
 
-/* The ids that img's parent may have: "A" or "A or B". */
-static const char *linkage_text(const struct image *img,
-				char out[2 * GUID_TEXT_LEN + 8])
+const char *chain_linkage_text(const struct image *img,
+			       char out[CHAIN_LINKAGE_LEN])
 {
 	const struct parent_ref *ref = img->parent;
 	char a[GUID_TEXT_LEN], b[GUID_TEXT_LEN];
 
-	strcpy(out, id_text(img, &ref->linkage[0], a));
+	strcpy(out, chain_id_text(img, &ref->linkage[0], a));
 	if (ref->linkage_cnt > 1)
 		strcat(strcat(out, " or "),
-		       id_text(img, &ref->linkage[1], b));
+		       chain_id_text(img, &ref->linkage[1], b));
 	return out;
 }
 
@@ -74,7 +74,13 @@ static bool is_named(const struct parent_ref *ref, const struct guid *identity)
 	return false;
 }
 
-static bool is_same_file(const char *a, const char *b)
+bool chain_is_parent(const struct image *img, const struct image *parent)
+{
+	return parent->info.format == img->info.format &&
+	       is_named(img->parent, &parent->identity);
+}
+
+bool chain_same_file(const char *a, const char *b)
 {
 	struct stat sa, sb;
 
@@ -87,7 +93,7 @@ static bool is_same_file(const char *a, const char *b)
 static struct image *layer_at(const struct chain *c, const char *path)
 {
 	for (unsigned i = 0; i < c->cnt; i++)
-		if (is_same_file(c->layers[i]->file->path, path))
+		if (chain_same_file(c->layers[i]->file->path, path))
 			return c->layers[i];
 	return NULL;
 }
@@ -129,9 +135,9 @@ static int say_wrong(const struct walk *w, const struct image *img,
 		     const char *path, const char *where, struct vhdx_err *e)
 {
 	const struct image *child = child_of(w);
-	char want[2 * GUID_TEXT_LEN + 8], got[GUID_TEXT_LEN];
+	char want[CHAIN_LINKAGE_LEN], got[GUID_TEXT_LEN];
 
-	linkage_text(child, want);
+	chain_linkage_text(child, want);
 	if (img->info.format != child->info.format)
 		return err_obj(e, VHDX_E_LINKAGE, VHDX_OBJ_PARENT, ERR_NO_OFF,
 			       NULL, "%s: its parent must be the %s with the "
@@ -143,15 +149,7 @@ static int say_wrong(const struct walk *w, const struct image *img,
 		       "it is another disk, or was changed since; give the "
 		       "right one's folder with --search DIR",
 		       child->file->path, want, path,
-		       id_text(img, &img->identity, got), where);
-}
-
-static bool is_parent(const struct walk *w, const struct image *img)
-{
-	const struct image *child = child_of(w);
-
-	return img->info.format == child->info.format &&
-	       is_named(child->parent, &img->identity);
+		       chain_id_text(img, &img->identity, got), where);
 }
 
 /* The candidate is layer `again`. Only if it has the id asked for is that a
@@ -163,7 +161,7 @@ static bool met_again(struct walk *w, const struct image *again,
 	struct vhdx_err err;
 	int rc;
 
-	if (!is_parent(w, again)) {
+	if (!chain_is_parent(child_of(w), again)) {
 		rc = say_wrong(w, again, path, " (a layer of this very chain)",
 			       &err);
 		return had_problem(w, &err, rc);
@@ -238,9 +236,10 @@ static bool try_parent(void *arg, const char *path, const char *why)
 		err_wrap(&err, rc, "parent of %s", child_of(w)->file->path);
 		return had_problem(w, &err, rc);
 	}
-	if (is_parent(w, img)) {
+	if (chain_is_parent(child_of(w), img)) {
 		tell(w, path, why);
 		w->found = img;
+		w->why = why;
 		return true;
 	}
 	rc = say_wrong(w, img, path, "", &err);
@@ -253,7 +252,7 @@ static bool try_parent(void *arg, const char *path, const char *why)
 static int not_found(const struct walk *w, struct vhdx_err *e)
 {
 	const struct image *child = child_of(w);
-	char want[2 * GUID_TEXT_LEN + 8], more[32] = "";
+	char want[CHAIN_LINKAGE_LEN], more[32] = "";
 
 	if (w->untold)
 		snprintf(more, sizeof(more), "%sand %u more", w->tried_len ?
@@ -261,7 +260,7 @@ static int not_found(const struct walk *w, struct vhdx_err *e)
 	return err_obj(e, VHDX_E_NOPARENT, VHDX_OBJ_PARENT, ERR_NO_OFF, NULL,
 		       "%s: its parent %s is not there: give its folder with "
 		       "--search DIR (tried: %s%s)", child->file->path,
-		       linkage_text(child, want), w->tried_len ? w->tried :
+		       chain_linkage_text(child, want), w->tried_len ? w->tried :
 		       w->untold ? "" : "no path at all", more);
 }
 
@@ -291,6 +290,7 @@ static int push_parent(struct walk *w, struct vhdx_err *e)
 	int rc;
 
 	if (parent->sector_len == child->sector_len) {
+		w->c->why[w->c->cnt] = w->why;
 		w->c->layers[w->c->cnt++] = w->found;
 		return 0;
 	}

@@ -15,6 +15,9 @@
 struct chain {
 	unsigned cnt;
 	struct image *layers[CHAIN_MAX]; /* owned; 0 is the leaf */
+	/* What led to layer i: the key of the path that its child records, or
+	 * LOCATOR_BY_*. Static strings. */
+	const char *why[CHAIN_MAX];
 };
 
 typedef int chain_image_fn(struct file *f, enum vhdx_format format,
@@ -47,6 +50,20 @@ int chain_of(struct image *img, struct chain **out,
  * borrowed unless own_loop. */
 int blk_new_chain(struct chain *chain, struct loop *loop, bool own_loop,
 		  struct vhdx_blk **out, struct vhdx_err *e) must_check;
+
+/* parent is what img, a child, names. */
+bool chain_is_parent(const struct image *img, const struct image *parent);
+
+/* Two paths of one file, as far as the host can tell. */
+bool chain_same_file(const char *a, const char *b);
+
+/* An id as its format writes it; the ids that img's parent may have, "A" or
+ * "A or B". Both return out. */
+#define CHAIN_LINKAGE_LEN (2 * GUID_TEXT_LEN + 8)
+const char *chain_id_text(const struct image *img, const struct guid *id,
+			  char out[GUID_TEXT_LEN]);
+const char *chain_linkage_text(const struct image *img,
+			       char out[CHAIN_LINKAGE_LEN]);
 
 /* Blocking. Leaf first. Frees the chain always; the first error is returned. */
 int chain_close(struct chain *c, struct vhdx_err *e); /* NULL allowed */

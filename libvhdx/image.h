@@ -47,6 +47,7 @@ struct image_flush {
 };
 
 struct parent_edit;
+struct disk_edit;
 
 struct image_ops {
 	/* [async] What is at voff. Never allocates. */
@@ -92,6 +93,15 @@ struct image_ops {
 	 * disk and not to a file (VHDX: the items marked IsVirtualDisk), but
 	 * not its size. */
 	int (*adopt)(struct image *img, struct image *from, struct vhdx_err *e);
+	/* What a guest sees of the disk beside its data; the values are fit
+	 * for it. What is so already is no change. */
+	int (*set)(struct image *img, const struct disk_edit *d,
+		   struct vhdx_err *e);
+};
+
+struct disk_edit {
+	struct guid disk_id; /* as the format stores it; zero: stays */
+	uint32_t physical_sector_len; /* 0: stays */
 };
 
 /* What set_parent() is to record. */

@@ -26,6 +26,61 @@ struct vhdx_progress {
 	void *arg;
 };
 
+/* ---- another parent --------------------------------------------------- */
+
+/* Zero-initialise. */
+struct vhdx_set_parent_opts {
+	/* Take the parent whatever its id is now, and record that. What the
+	 * child does not hold itself is from then on what this parent holds. */
+	bool ignore_id;
+	bool dry_run; /* every check, no change */
+	const char *const *search; /* folders to look for its parents in */
+	unsigned search_cnt;
+	vhdx_msg_fn *msg; /* NULL allowed */
+	void *msg_arg;
+};
+
+struct vhdx_set_parent_result {
+	enum vhdx_format format;
+	bool id_matched; /* the parent is the one that the child names */
+	bool changed;	 /* false: it was all recorded so already */
+	uint8_t id[16];	 /* the parent's identity */
+};
+
+/* Records where the parent of a differencing image is now. The parent is proved
+ * to be the right one by its identity; it must be a readable chain that the
+ * child is no part of, of the same format and sector size: else LINKAGE,
+ * UNSUPPORTED, or what opening it gave, and nothing has changed. The child's
+ * own identity stays, so its children do not notice. result may be NULL. */
+int vhdx_set_parent(const char *child, const char *parent,
+		    const struct vhdx_set_parent_opts *opts,
+		    struct vhdx_set_parent_result *result, struct vhdx_err *e);
+
+/* ---- what a guest sees of the disk beside its data --------------------- */
+
+/* Zero-initialise: nothing is to change. */
+struct vhdx_set_opts {
+	const char *disk_id; /* a GUID, or "new" */
+	uint32_t physical_sector_len; /* VHDX */
+	bool dry_run;
+	vhdx_msg_fn *msg; /* NULL allowed */
+	void *msg_arg;
+};
+
+struct vhdx_set_result {
+	enum vhdx_format format;
+	bool changed; /* or, in a dry run, would be */
+	uint8_t was_disk_id[16], disk_id[16];
+	uint32_t was_physical_sector_len, physical_sector_len;
+};
+
+/* Changes the virtual disk's own id (VHDX: what SCSI page 83 shows; VHD: the
+ * unique id) or the physical sector size that it reports. With either the image
+ * becomes another parent: whatever children it has do not open any more. Who
+ * calls has seen that there are none (vhdx_scan). result may be NULL. */
+int vhdx_set(const char *path, const struct vhdx_set_opts *opts,
+	     struct vhdx_set_result *result, struct vhdx_err *e);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -181,10 +181,12 @@ bool vhdx_map_write(struct image *img, struct image_map *m);
 bool vhdx_end_write(struct image *img, struct image_map *m, bool ok);
 bool vhdx_unmap(struct image *img, struct image_map *m, bool zeroes);
 
-/* vhdx_relink.c, vhdx_adopt.c: image_ops. */
+/* vhdx_relink.c, vhdx_adopt.c, vhdx_set.c: image_ops. */
 int vhdx_relink(struct image *img, const struct parent_edit *p,
 		struct vhdx_err *e);
 int vhdx_adopt(struct image *img, struct image *from, struct vhdx_err *e);
+int vhdx_set_disk(struct image *img, const struct disk_edit *d,
+		  struct vhdx_err *e);
 
 /* [async] Continues with next(m) when the file may be changed. */
 bool session_enter(struct image_map *m, bool (*next)(struct image_map *m));

@@ -116,6 +116,7 @@ static const struct image_ops vhdx_ops = {
 	.close = vhdx_close,
 	.set_parent = vhdx_relink,
 	.adopt = vhdx_adopt,
+	.set = vhdx_set_disk,
 };
 
 /* ---- opening ------------------------------------------------------------ */

@@ -28,11 +28,12 @@ table='
 6 vhd1_image vhd1_open vhd1_load vhd1_io vhd1_place vhd1_bitmap vhd1_flush
 6 vhd1_create vhd1_check
 6 locator locator_path
-6 vhdx_pages vhdx_items vhdx_relink vhdx_adopt
+6 vhdx_pages vhdx_items vhdx_relink vhdx_adopt vhdx_set
+7 relink disk_set
 7 chain
 7 owner
 7 family family_set family_link
-8 range blk blk_sync disk create
+8 range blk blk_sync disk create edit
 '
 
 includes()
