@@ -260,8 +260,9 @@ static int not_found(const struct walk *w, struct vhdx_err *e)
 	return err_obj(e, VHDX_E_NOPARENT, VHDX_OBJ_PARENT, ERR_NO_OFF, NULL,
 		       "%s: its parent %s is not there: give its folder with "
 		       "--search DIR (tried: %s%s)", child->file->path,
-		       chain_linkage_text(child, want), w->tried_len ? w->tried :
-		       w->untold ? "" : "no path at all", more);
+		       chain_linkage_text(child, want),
+		       w->tried_len ? w->tried : w->untold ? "" :
+		       "no path at all", more);
 }
 
 static int find_parent(struct walk *w, struct vhdx_err *e)
