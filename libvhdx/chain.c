@@ -216,6 +216,24 @@ static void tell(const struct walk *w, const char *path, const char *why)
 	w->opts->msg(w->opts->msg_arg, text);
 }
 
+/* VHD: writing to a parent leaves its id as it is; its time is all that can
+ * tell. Two seconds is what some file systems round to. */
+static void tell_time(const struct walk *w, const char *path)
+{
+	const struct image *child = child_of(w);
+	int64_t then = child->parent->mtime;
+	char text[512];
+	struct stat st;
+
+	if (!w->opts->msg || !then || stat(path, &st) != 0 ||
+	    llabs(st.st_mtime - then) <= 2)
+		return;
+	snprintf(text, sizeof(text), "%s: its parent %s has another time than "
+		 "recorded: it was copied, or changed since",
+		 child->file->path, path);
+	w->opts->msg(w->opts->msg_arg, text);
+}
+
 static bool try_parent(void *arg, const char *path, const char *why)
 {
 	struct walk *w = arg;
@@ -238,6 +256,7 @@ static bool try_parent(void *arg, const char *path, const char *why)
 	}
 	if (chain_is_parent(child_of(w), img)) {
 		tell(w, path, why);
+		tell_time(w, path);
 		w->found = img;
 		w->why = why;
 		return true;

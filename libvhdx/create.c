@@ -25,10 +25,13 @@ static int inherit(struct vhdx_create_opts *o, const struct image *parent,
 		o->sector_len = parent->sector_len;
 	if (!o->physical_sector_len)
 		o->physical_sector_len = parent->physical_sector_len;
-	if (parent->info.format != VHDX_FORMAT_VHDX)
+	if (o->format == VHDX_FORMAT_PROBE)
+		o->format = parent->info.format;
+	if (parent->info.format != o->format)
 		return err_set(e, VHDX_E_INVAL, "the parent %s is %s: the "
-			       "parent of a vhdx must be one", o->parent,
-			       vhdx_format_name(parent->info.format));
+			       "parent of a %s image must be one", o->parent,
+			       vhdx_format_name(parent->info.format),
+			       vhdx_format_name(o->format));
 	if (o->sector_len != parent->sector_len)
 		return err_set(e, VHDX_E_INVAL, "sector size %u: a child must "
 			       "have its parent's, %u", o->sector_len,
@@ -78,6 +81,15 @@ static int fill(struct file *f, const struct vhdx_create_opts *o,
 	return raw_image_create(f, o, e);
 }
 
+static int fill_child(struct file *f, const char *path,
+		      const struct vhdx_create_opts *o, struct image *parent,
+		      struct vhdx_err *e)
+{
+	return o->format == VHDX_FORMAT_VHD
+		       ? vhd1_image_create_child(f, path, o, parent, e)
+		       : vhdx_image_create_child(f, path, o, parent, e);
+}
+
 /* A new file with an empty image in it, open; *o is completed. */
 static int begin(struct loop *loop, const char *path,
 		 struct vhdx_create_opts *o, struct newfile **n,
@@ -93,8 +105,7 @@ static int begin(struct loop *loop, const char *path,
 		rc = newfile_begin(loop, path, o->force, n, f, e);
 	if (rc)
 		goto out;
-	rc = parent ? vhdx_image_create_child(*f, path, o,
-					      parent->layers[0], e)
+	rc = parent ? fill_child(*f, path, o, parent->layers[0], e)
 		    : fill(*f, o, e);
 	if (rc) {
 		file_close(*f);

@@ -12,6 +12,7 @@
 #define VHD_BLOCK_MIN (512 * KIB)
 #define VHD_FOOTER_LEN 512u
 #define VHD_DYNHEADER_LEN 1024u
+#define VHD_LOCATORS_LEN (16 * KIB + 512) /* a child's */
 
 static void set_default(uint32_t *field, uint64_t value)
 {
@@ -116,6 +117,8 @@ static int plan_vhd(struct vhdx_create_opts *o, uint64_t *file_len,
 		*file_len = 2 * VHD_FOOTER_LEN + VHD_DYNHEADER_LEN +
 			    align_up(4 * div_up(o->size_len, o->block_len),
 				     512);
+	if (o->type == VHDX_TYPE_DIFFERENCING)
+		*file_len += VHD_LOCATORS_LEN;
 	return 0;
 }
 
@@ -147,12 +150,6 @@ int vhdx_create_plan(struct vhdx_create_opts *opts, uint64_t *file_len,
 		opts->format = VHDX_FORMAT_VHDX;
 	if (!opts->type_given)
 		opts->type = VHDX_TYPE_DYNAMIC;
-	if (opts->type == VHDX_TYPE_DIFFERENCING &&
-	    opts->format != VHDX_FORMAT_VHDX)
-		return err_set(e, VHDX_E_UNSUPPORTED,
-			       "differencing images can be created as vhdx "
-			       "only, not yet as %s",
-			       vhdx_format_name(opts->format));
 	int rc;
 	uint64_t written_len = 4 * MIB;
 	if (opts->format == VHDX_FORMAT_VHDX)

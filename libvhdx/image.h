@@ -115,6 +115,9 @@ struct parent_edit {
 struct parent_ref {
 	struct guid linkage[2]; /* identities that are accepted */
 	unsigned linkage_cnt;
+	/* When the parent's file was last changed, as recorded, in Unix time;
+	 * 0: nothing is (VHDX). Copies have other times: it proves nothing. */
+	int64_t mtime;
 	/* Where it may be, best first: UTF-8, as the file has it ("..\\a.vhdx",
 	 * "\\\\?\\C:\\a.vhdx"), and which key said so (static string). */
 	unsigned path_cnt;
@@ -162,14 +165,18 @@ int raw_image_open(struct file *f, const struct image_open_opts *o,
  * complete (no zeros left to default). */
 int vhdx_image_create(struct file *f, const struct vhdx_create_opts *opts,
 		      struct vhdx_err *e) must_check;
-/* The same for a child, which will have the name `path`, of an open VHDX image
- * that was found at opts->parent. */
+/* The same for a child, which will have the name `path`, of an open image of
+ * the same format that was found at opts->parent. */
 int vhdx_image_create_child(struct file *f, const char *path,
 			    const struct vhdx_create_opts *opts,
 			    struct image *parent,
 			    struct vhdx_err *e) must_check;
 int vhd1_image_create(struct file *f, const struct vhdx_create_opts *opts,
 		      struct vhdx_err *e) must_check;
+int vhd1_image_create_child(struct file *f, const char *path,
+			    const struct vhdx_create_opts *opts,
+			    struct image *parent,
+			    struct vhdx_err *e) must_check;
 int raw_image_create(struct file *f, const struct vhdx_create_opts *opts,
 		     struct vhdx_err *e) must_check;
 

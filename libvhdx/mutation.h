@@ -70,7 +70,17 @@
 	M(VHD_TAIL_CUT, \
 	  "V2: what a crash left behind the last block is cut off") \
 	M(VHD_BITMAP_ONES, \
-	  "V3: a published block's bitmap says that it holds data")
+	  "V3: a published block's bitmap says that it holds data") \
+	M(VHD_CHILD_BITS_CLEAR, \
+	  "V9: a child's new block starts with every sector its parent's") \
+	M(VHD_BITS_AFTER_SYNC, \
+	  "V10: a bit is written only after a sync that covers its payload") \
+	M(VHD_BITS_CAPTURED, \
+	  "V10: a bit that is set after that sync began is not written yet") \
+	M(VHD_SYNC_AFTER_BITS, \
+	  "V4: the bits are durable when a flush completes") \
+	M(VHD_CHILD_ZEROES, \
+	  "V11: zeroes are written down in a child, or the parent shows")
 
 #define MUTATION_ENUM(name, text) MUT_##name,
 enum mutation { MUT_NONE, MUTATION_LIST(MUTATION_ENUM) MUT_CNT };

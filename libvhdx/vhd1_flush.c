@@ -2,13 +2,17 @@
 /*
  * Making writes durable: rounds, one at a time. A round serves every flush
  * that was asked for before its first sync was submitted; later ones wait for
- * the next. vhd1_io.c says what has to hold (V3, V4, V5, V6, V8).
+ * the next. vhd1_io.c says what has to hold (V3, V4, V5, V6, V8, V10).
  *
- *   IDLE --begin--> FOOTER --footer_done--> SYNC1 --sync1_done--> BAT
- *                     | host full             | nothing to publish  |
- *                     '--> EXTEND --'         |                     |
- *                                             v     sync2_done      v
- *                                           IDLE <---- SYNC2 <--bat_done
+ *   IDLE --begin--> FOOTER --footer_done--> SYNC1 --sync1_done--> [BITS]
+ *                     | host full             | nothing to write    |
+ *                     '--> EXTEND --'         |                     v
+ *                                             |                   [BAT]
+ *                                             v     sync2_done      |
+ *                                           IDLE <---- SYNC2 <------'
+ *
+ * BITS (a child's sector bitmaps) and BAT are what SYNC1 has made true; of the
+ * two, either may reach the disk without the other.
  *
  * The footer is written first, so that the file is as long as the blocks that
  * are about to be published, and opens in other programs as well.
@@ -18,7 +22,7 @@
 #include "le.h"
 #include "mem.h"
 #include "mutation.h"
-#include "vhd1_image.h"
+#include "vhd1_sectors.h"
 
 static void begin(struct vhd1 *v);
 static void publish(struct vhd1 *v);
@@ -81,6 +85,7 @@ static void capture(struct vhd1 *v)
 		v->round_bat = true;
 	}
 	v->any_dirty = false;
+	v->round_bits = v->sectors && vhd1_sectors_capture(v);
 	list_splice(&v->flush_now, &v->flush_next);
 }
 
@@ -114,14 +119,28 @@ static void finish(struct vhd1 *v, int res, const struct vhdx_err *why)
 		begin(v);
 }
 
-static void fail(struct vhd1 *v, const char *what)
+static void fail_for(struct vhd1 *v, const struct vhdx_err *io,
+		     const char *what)
 {
-	struct vhdx_err why = v->round_io.err;
+	struct vhdx_err why = *io;
 
 	err_wrap(&why, why.code, "%s", what);
 	vhd1_fail(v, &why);
 	list_splice(&v->flush_now, &v->flush_next);
 	finish(v, why.code, &why);
+	if (v->sectors)
+		vhd1_sectors_retry(v);
+}
+
+static void fail(struct vhd1 *v, const char *what)
+{
+	fail_for(v, &v->round_io.err, what);
+}
+
+static void write_bits(struct vhd1 *v)
+{
+	v->round = VHD1_ROUND_BITS;
+	vhd1_sectors_write(v);
 }
 
 static void sync1(struct vhd1 *v)
@@ -129,6 +148,10 @@ static void sync1(struct vhd1 *v)
 	capture(v);
 	if (v->round_bat && MUTATED(VHD_SYNC_BEFORE_BAT)) {
 		publish(v);
+		return;
+	}
+	if (v->round_bits && !v->round_bat && MUTATED(VHD_BITS_AFTER_SYNC)) {
+		write_bits(v);
 		return;
 	}
 	submit(v, VHD1_ROUND_SYNC1, FILE_SYNC, 0, NULL, 0);
@@ -160,10 +183,34 @@ static void sync1_done(struct vhd1 *v)
 {
 	if (v->round_io.res)
 		fail(v, "making the payload durable");
+	else if (v->round_bits)
+		write_bits(v);
 	else if (v->round_bat)
 		publish(v);
 	else
 		finish(v, 0, NULL);
+}
+
+static void sync2(struct vhd1 *v)
+{
+	bool skip = v->round_bat ? MUTATED(VHD_SYNC_AFTER_BAT)
+				 : MUTATED(VHD_SYNC_AFTER_BITS);
+
+	v->round_bat = false;
+	if (skip)
+		finish(v, 0, NULL);
+	else
+		submit(v, VHD1_ROUND_SYNC2, FILE_SYNC, 0, NULL, 0);
+}
+
+void vhd1_flush_bits_done(struct vhd1 *v, int res, const struct vhdx_err *why)
+{
+	if (res)
+		fail_for(v, why, "writing sector bitmaps");
+	else if (v->round_bat)
+		publish(v);
+	else
+		sync2(v);
 }
 
 /* V5: the entry of a block that no sync covers yet stays absent. */
@@ -189,11 +236,7 @@ static void bat_step(struct vhd1 *v)
 	uint32_t first = next_bit(v->round_set, v->round_next, cnt), n = 0;
 
 	if (first == cnt) {
-		v->round_bat = false;
-		if (MUTATED(VHD_SYNC_AFTER_BAT))
-			finish(v, 0, NULL);
-		else
-			submit(v, VHD1_ROUND_SYNC2, FILE_SYNC, 0, NULL, 0);
+		sync2(v);
 		return;
 	}
 	while (first + n < cnt && has_bit(v->round_set, first + n) &&
@@ -230,7 +273,7 @@ static void bat_done(struct vhd1 *v)
 static void sync2_done(struct vhd1 *v)
 {
 	if (v->round_io.res)
-		fail(v, "making the BAT durable");
+		fail(v, "making the metadata durable");
 	else
 		finish(v, 0, NULL);
 }
@@ -239,7 +282,8 @@ static void round_io_done(struct file_io *io)
 {
 	struct vhd1 *v = io->opaque;
 
-	ASSERT(v->round != VHD1_ROUND_IDLE && v->round != VHD1_ROUND_REFUSE);
+	ASSERT(v->round != VHD1_ROUND_IDLE && v->round != VHD1_ROUND_BITS &&
+	       v->round != VHD1_ROUND_REFUSE);
 	switch (v->round) {
 	case VHD1_ROUND_FOOTER:
 	case VHD1_ROUND_EXTEND:
@@ -254,6 +298,7 @@ static void round_io_done(struct file_io *io)
 	case VHD1_ROUND_SYNC2:
 		sync2_done(v);
 		break;
+	case VHD1_ROUND_BITS: /* has its own */
 	case VHD1_ROUND_IDLE:
 	case VHD1_ROUND_REFUSE:
 		break;
@@ -291,6 +336,12 @@ void vhd1_flush(struct image *img, struct image_flush *fl)
 	struct vhd1 *v = container_of(img, struct vhd1, img);
 
 	list_add_tail(&v->flush_next, &fl->node);
+	if (v->round == VHD1_ROUND_IDLE)
+		begin(v);
+}
+
+void vhd1_flush_kick(struct vhd1 *v)
+{
 	if (v->round == VHD1_ROUND_IDLE)
 		begin(v);
 }

@@ -35,7 +35,7 @@
 #define HEADER_SUM_POS 36u
 #define VERSION_1_0 UINT32_C(0x00010000)
 #define HEADER_COOKIE "cxsparse"
-#define PARENT_NAME_UNITS 256u
+#define PARENT_NAME_UNITS (VHD1_NAME_LEN / 2)
 #define EPOCH_2000 INT64_C(946684800)
 #define CHS_SECTORS_MAX (UINT64_C(65535) * 16 * 255)
 
@@ -175,6 +175,7 @@ int vhd1_header_decode(const uint8_t b[VHD1_HEADER_LEN], uint64_t off,
 	out->block_len = get_be32(b + 32);
 	memcpy(out->parent_uuid, b + 40, 16);
 	out->parent_timestamp = get_be32(b + 56);
+	memcpy(out->name, b + 64, VHD1_NAME_LEN);
 	decode_parent_name(b + 64, out->parent_name, sizeof(out->parent_name));
 	for (size_t i = 0; i < VHD1_LOCATOR_CNT; i++)
 		decode_locator(b + 576 + 24 * i, &out->locators[i]);
@@ -191,6 +192,24 @@ int vhd1_header_decode(const uint8_t b[VHD1_HEADER_LEN], uint64_t off,
 	return 0;
 }
 
+static void encode_locator(const struct vhd1_locator *in, uint8_t *b)
+{
+	memcpy(b, in->code, 4);
+	put_be32(b + 4, in->space);
+	put_be32(b + 8, in->len);
+	put_be64(b + 16, in->off);
+}
+
+void vhd1_name_encode(const char *text, uint8_t name[VHD1_NAME_LEN])
+{
+	uint16_t units[PARENT_NAME_UNITS] = { 0 };
+
+	/* Whole characters only, so that a cut name is well-formed. */
+	(void)utf16_from_utf8(text, strlen(text), units, PARENT_NAME_UNITS);
+	for (size_t i = 0; i < PARENT_NAME_UNITS; i++)
+		put_be16(name + 2 * i, units[i]);
+}
+
 void vhd1_header_encode(const struct vhd1_header *in,
 			uint8_t b[VHD1_HEADER_LEN])
 {
@@ -201,6 +220,11 @@ void vhd1_header_encode(const struct vhd1_header *in,
 	put_be32(b + 24, in->version);
 	put_be32(b + 28, in->bat_cnt);
 	put_be32(b + 32, in->block_len);
+	memcpy(b + 40, in->parent_uuid, 16);
+	put_be32(b + 56, in->parent_timestamp);
+	memcpy(b + 64, in->name, VHD1_NAME_LEN);
+	for (size_t i = 0; i < VHD1_LOCATOR_CNT; i++)
+		encode_locator(&in->locators[i], b + 576 + 24 * i);
 	put_be32(b + HEADER_SUM_POS,
 		 vhd1_checksum(b, VHD1_HEADER_LEN, HEADER_SUM_POS));
 }
@@ -301,6 +325,23 @@ bool vhd1_bits_full(const uint8_t *bitmap, uint64_t cnt)
 			return false;
 	}
 	return true;
+}
+
+uint64_t vhd1_bits_run(const uint8_t *bitmap, uint64_t first, uint64_t cnt)
+{
+	bool set = vhd1_bit(bitmap, first);
+	uint8_t whole = set ? 0xff : 0;
+	uint64_t i = first + 1, end = first + cnt;
+
+	while (i < end) {
+		if (i % 8 == 0 && bitmap[i / 8] == whole)
+			i += 8;
+		else if (vhd1_bit(bitmap, i) == set)
+			i++;
+		else
+			break;
+	}
+	return u64_min(i, end) - first;
 }
 
 void vhd1_uuid_swap(const uint8_t in[16], uint8_t out[16])

@@ -56,10 +56,12 @@ struct vhd1_footer {
 
 struct vhd1_locator {
 	char code[4];
-	uint32_t space; /* sectors by the letter, bytes in practice */
+	uint32_t space; /* vhd1_locator_space() */
 	uint32_t len;	/* bytes */
 	uint64_t off;
 };
+
+#define VHD1_NAME_LEN 512u
 
 struct vhd1_header {
 	uint64_t bat_off;
@@ -68,7 +70,8 @@ struct vhd1_header {
 	uint32_t block_len; /* bytes, a power of two */
 	uint8_t parent_uuid[16];
 	uint32_t parent_timestamp;
-	char parent_name[768 + 1]; /* UTF-8 */
+	uint8_t name[VHD1_NAME_LEN]; /* the parent's, UTF-16BE, as it is */
+	char parent_name[768 + 1];   /* the same in UTF-8; only decoded */
 	struct vhd1_locator locators[VHD1_LOCATOR_CNT];
 };
 
@@ -82,9 +85,19 @@ void vhd1_footer_encode(const struct vhd1_footer *in,
 /* Cookie, checksum, version (UNSUPPORTED), block size. */
 int vhd1_header_decode(const uint8_t b[VHD1_HEADER_LEN], uint64_t off,
 		       struct vhd1_header *out, struct vhdx_err *e) must_check;
-/* For a disk without a parent: name and locators are written as zeros. */
 void vhd1_header_encode(const struct vhd1_header *in,
 			uint8_t b[VHD1_HEADER_LEN]);
+
+/* Writes text (UTF-8), cut to what fits, into the name field. */
+void vhd1_name_encode(const char *text, uint8_t name[VHD1_NAME_LEN]);
+
+/* Bytes that a locator's data may take. The field counts sectors by the letter
+ * of the specification, but Microsoft's own programs write bytes. */
+static inline uint64_t vhd1_locator_space(const struct vhd1_locator *l)
+{
+	return l->space < VHD1_SECTOR ? (uint64_t)l->space * VHD1_SECTOR
+				      : l->space;
+}
 
 /* Footer or header: the checksum over len bytes, of which the four at sum_pos
  * count as zeros. */
@@ -110,6 +123,8 @@ bool vhd1_bit(const uint8_t *bitmap, uint64_t i);
 bool vhd1_bits_set(uint8_t *bitmap, uint64_t first, uint64_t cnt);
 /* Are the first cnt bits all set? */
 bool vhd1_bits_full(const uint8_t *bitmap, uint64_t cnt);
+/* How many bits from `first` on, at most cnt (not 0), are as it is. */
+uint64_t vhd1_bits_run(const uint8_t *bitmap, uint64_t first, uint64_t cnt);
 
 /* The footer's uuid in the order of a struct guid, and back: the same swap. */
 void vhd1_uuid_swap(const uint8_t in[16], uint8_t out[16]);

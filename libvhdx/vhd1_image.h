@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The state of an open dynamic VHD, shared by its four files:
- *   vhd1_io.c      mapping: what is where; the invariants of the write path
- *   vhd1_place.c   gives a block its place in the file
- *   vhd1_bitmap.c  keeps the sector bitmaps of blocks that others wrote
- *   vhd1_flush.c   makes it all durable
+ * The state of an open dynamic or differencing VHD, shared by its files:
+ *   vhd1_io.c       mapping: what is where; the invariants of the write path
+ *   vhd1_place.c    gives a block its place in the file
+ *   vhd1_bitmap.c   dynamic: sector bitmaps of blocks that others wrote
+ *   vhd1_sectors.c  differencing: which sectors are here
+ *   vhd1_flush.c    makes it all durable
  * All of it runs on the loop thread; nothing allocates after open.
  */
 #ifndef VHD1_IMAGE_H
@@ -22,6 +23,7 @@
 #define VHD1_BAT_CHUNK (64 * KIB)
 
 struct vhd1;
+struct vhd1_sectors;
 
 /* A block's first bitmap on its way to the file. */
 struct vhd1_place {
@@ -53,6 +55,7 @@ enum vhd1_round {
 	VHD1_ROUND_FOOTER,
 	VHD1_ROUND_EXTEND,
 	VHD1_ROUND_SYNC1,
+	VHD1_ROUND_BITS,
 	VHD1_ROUND_BAT,
 	VHD1_ROUND_SYNC2,
 	VHD1_ROUND_REFUSE,
@@ -62,6 +65,8 @@ struct vhd1 {
 	struct image img;
 	struct vhd1_bat bat;
 	uint8_t footer[VHD1_FOOTER_LEN]; /* as it is in the file */
+	struct vhd1_header header;	 /* as it is in the file */
+	struct vhd1_sectors *sectors;	 /* NULL: it has no parent */
 	bool failed;
 	struct vhdx_err cause;	/* the first one */
 	struct raw_extent extent; /* read-only images: holes of the file */
@@ -74,7 +79,7 @@ struct vhd1 {
 	struct list place_idle, place_busy; /* vhd1_place */
 	struct list place_wait;		    /* image_map */
 	bool place_held; /* the footer is being written behind end_off */
-	uint8_t *ones;	 /* bitmap_len bytes of 0xff */
+	uint8_t *first_bits; /* of a new block: all set, a child's none */
 
 	struct list bm_free, bm_used; /* vhd1_bm */
 	struct list bm_wait;	      /* image_map: no bitmap to be had */
@@ -83,7 +88,8 @@ struct vhd1 {
 	uint64_t *dirty, *round_set;
 	uint32_t bat_sectors;
 	bool any_dirty;
-	bool round_bat; /* this round publishes blocks */
+	bool round_bat;	 /* this round publishes blocks */
+	bool round_bits; /* it writes sector bitmaps */
 	enum vhd1_round round;
 	uint32_t round_next; /* BAT sector to go on with */
 	struct list flush_now, flush_next; /* image_flush */
@@ -116,12 +122,28 @@ static inline uint32_t vhd1_blk_of(const struct vhd1 *v,
 	return (uint32_t)(m->voff / v->bat.block_len);
 }
 
-/* vhd1_io.c. Takes over f and *bat (leaving it empty) on success. end_off:
- * from where on the file is free to grow. */
-int vhd1_image_new(struct file *f, const struct vhdx_info *info,
-		   struct vhd1_bat *bat, const uint8_t *footer,
-		   uint64_t end_off, bool writable, struct image **out,
+static inline bool vhd1_has_parent(const struct vhd1 *v)
+{
+	return v->img.info.type == VHDX_TYPE_DIFFERENCING;
+}
+
+/* What open has found out. */
+struct vhd1_found {
+	struct vhdx_info info;
+	struct vhd1_bat bat;
+	struct vhd1_header header;
+	const uint8_t *footer;
+	struct parent_ref *parent; /* NULL: it has none */
+	uint64_t end_off; /* from where on the file is free to grow */
+	bool writable;
+};
+
+/* vhd1_io.c. Takes over f and on success what `found` owns, its BAT and the
+ * parent, which it sets to nothing. */
+int vhd1_image_new(struct file *f, struct vhd1_found *found, struct image **out,
 		   struct vhdx_err *e) must_check;
+/* The block was NEW: from now on it is READY, and to be published. */
+void vhd1_holds_payload(struct vhd1 *v, uint32_t blk);
 void vhd1_map_data(struct vhd1 *v, struct image_map *m);
 /* First failure wins. After it nothing is written any more. */
 void vhd1_fail(struct vhd1 *v, const struct vhdx_err *why);
@@ -144,5 +166,8 @@ bool vhd1_bm_mark(struct vhd1 *v, struct image_map *m);
 int vhd1_flush_init(struct vhd1 *v, struct vhdx_err *e) must_check;
 void vhd1_flush(struct image *img, struct image_flush *fl);
 void vhd1_dirty(struct vhd1 *v, uint32_t blk);
+/* A round, though nobody waits for it. */
+void vhd1_flush_kick(struct vhd1 *v);
+void vhd1_flush_bits_done(struct vhd1 *v, int res, const struct vhdx_err *why);
 
 #endif

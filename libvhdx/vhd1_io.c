@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A dynamic VHD as an image. The format has no log; what makes it safe is
- * order alone. After a crash at any point the file opens, everything flushed
- * is there, and what was not flushed is there sector by sector or not at all.
+ * A dynamic or differencing VHD as an image. The format has no log; what makes
+ * it safe is order alone. After a crash at any point the file opens, everything
+ * flushed is there, and what was not flushed is there sector by sector or not
+ * at all.
  *
  * Invariants of the write path:
  *
@@ -29,6 +30,20 @@
  *     that is full is not a failure: the file is then extended without a
  *     footer (V1), and closing tries again.
  *
+ * A differencing disk's bitmaps decide what a reader sees: a sector whose bit
+ * is clear is the parent's. There
+ *
+ * V9  a new block's bitmap in the file is all zeros until V3 has published the
+ *     block: by itself a block shows nothing.
+ * V10 a bit goes to the file only after a sync that covers the payload it
+ *     stands for, and a flush completes only after a sync that covers the bits
+ *     of all payload before it. Bits are never cleared. So whichever sectors
+ *     of a bitmap, old or new, are left after a crash, each bit tells the
+ *     truth.
+ * V11 write-zeroes writes zeros and sets bits, also where no block is, for the
+ *     format has no other way to hide the parent; a discard touches nothing
+ *     but payload that is here.
+ *
  * A block moves through the states of enum vhd1_state:
  *
  *   NONE -> PLACED -> NEW --end_write--> READY --sync1 submitted--> SYNCING
@@ -42,7 +57,8 @@
 #include <string.h>
 
 #include "mem.h"
-#include "vhd1_image.h"
+#include "mutation.h"
+#include "vhd1_sectors.h"
 
 static struct vhd1 *vhd1_of(struct image *img)
 {
@@ -115,10 +131,12 @@ static bool vhd1_map_read(struct image *img, struct image_map *m)
 		return true;
 	if (vhd1_state_of(v, blk) < VHD1_READY) {
 		clip(v, m);
-		m->kind = MAP_UNMAPPED;
+		m->kind = v->sectors ? MAP_PARENT : MAP_UNMAPPED;
 		m->res = 0;
 		return true;
 	}
+	if (v->sectors && !(v->bat.flags[blk] & VHD1_FULL))
+		return vhd1_sectors_read(v, m);
 	vhd1_map_data(v, m);
 	if (!img->writable)
 		raw_extent_apply(&v->extent, m);
@@ -142,7 +160,7 @@ static bool vhd1_map_write(struct image *img, struct image_map *m)
 	return true;
 }
 
-static void block_holds_payload(struct vhd1 *v, uint32_t blk)
+void vhd1_holds_payload(struct vhd1 *v, uint32_t blk)
 {
 	uint64_t end = vhd1_bat_off(&v->bat, blk) + v->bat.bitmap_len +
 		       v->bat.block_len;
@@ -164,8 +182,12 @@ static bool vhd1_end_write(struct image *img, struct image_map *m, bool ok)
 		m->res = vhd1_refuse(v, &m->err);
 		return true;
 	}
+	if (v->bat.flags[blk] & VHD1_FULL && vhd1_state_of(v, blk) > VHD1_NEW)
+		return true;
+	if (v->sectors)
+		return vhd1_sectors_mark(v, m);
 	if (vhd1_state_of(v, blk) == VHD1_NEW)
-		block_holds_payload(v, blk);
+		vhd1_holds_payload(v, blk);
 	if (v->bat.flags[blk] & VHD1_FULL)
 		return true;
 	return vhd1_bm_mark(v, m);
@@ -178,14 +200,17 @@ static bool vhd1_unmap(struct image *img, struct image_map *m, bool zeroes)
 	struct vhd1 *v = vhd1_of(img);
 	uint32_t blk = vhd1_blk_of(v, m);
 
-	(void)zeroes;
+	if (v->sectors && zeroes && !MUTATED(VHD_CHILD_ZEROES))
+		return vhd1_map_write(img, m); /* V11 */
 	if (v->failed) {
 		m->res = vhd1_refuse(v, &m->err);
 		return true;
 	}
 	if (is_bad(v, m, blk))
 		return true;
-	if (vhd1_state_of(v, blk) >= VHD1_NEW) {
+	if (v->sectors && vhd1_state_of(v, blk) >= VHD1_READY)
+		return vhd1_sectors_discard(v, m);
+	if (!v->sectors && vhd1_state_of(v, blk) >= VHD1_NEW) {
 		vhd1_map_data(v, m);
 		return true;
 	}
@@ -241,7 +266,8 @@ static int settle_end(struct vhd1 *v, struct vhdx_err *e)
 static void vhd1_free(struct vhd1 *v)
 {
 	vhd1_bat_free(&v->bat);
-	mem_free(v->ones);
+	vhd1_sectors_free(v);
+	mem_free(v->first_bits);
 	mem_free(v->bm_mem);
 	mem_free(v->dirty);
 	mem_free(v->round_set);
@@ -260,6 +286,7 @@ static int vhd1_close(struct image *img, struct vhdx_err *e)
 			rc = settle_end(v, e);
 	}
 	file_close(img->file);
+	parent_ref_free(img->parent);
 	vhd1_free(v);
 	return rc;
 }
@@ -285,34 +312,45 @@ static int init_write(struct vhd1 *v, uint64_t end_off, struct vhdx_err *e)
 	return rc;
 }
 
-int vhd1_image_new(struct file *f, const struct vhdx_info *info,
-		   struct vhd1_bat *bat, const uint8_t *footer,
-		   uint64_t end_off, bool writable, struct image **out,
+static int init(struct vhd1 *v, uint64_t end_off, struct vhdx_err *e)
+{
+	int rc = vhd1_flush_init(v, e);
+
+	if (rc == 0 && v->img.writable)
+		rc = init_write(v, end_off, e);
+	if (rc == 0 && vhd1_has_parent(v))
+		rc = vhd1_sectors_init(v, e);
+	return rc;
+}
+
+int vhd1_image_new(struct file *f, struct vhd1_found *found, struct image **out,
 		   struct vhdx_err *e)
 {
 	struct vhd1 *v = mem_zalloc(sizeof(*v));
+	int rc;
 
 	if (!v)
 		return err_set(e, VHDX_E_NOMEM, "no memory for an open image");
 	v->img.ops = &vhd1_ops;
 	v->img.file = f;
-	v->img.size_len = info->size_len;
-	v->img.sector_len = info->sector_len;
-	v->img.physical_sector_len = info->physical_sector_len;
-	v->img.block_len = info->block_len;
-	v->img.writable = writable;
-	v->img.info = *info;
-	memcpy(v->footer, footer, VHD1_FOOTER_LEN);
-	v->bat = *bat;
-	int rc = vhd1_flush_init(v, e);
-	if (rc == 0 && writable)
-		rc = init_write(v, end_off, e);
+	v->img.size_len = found->info.size_len;
+	v->img.sector_len = found->info.sector_len;
+	v->img.physical_sector_len = found->info.physical_sector_len;
+	v->img.block_len = found->info.block_len;
+	v->img.writable = found->writable;
+	v->img.info = found->info;
+	memcpy(v->footer, found->footer, VHD1_FOOTER_LEN);
+	v->header = found->header;
+	v->bat = found->bat;
+	rc = init(v, found->end_off, e);
 	if (rc) {
 		memset(&v->bat, 0, sizeof(v->bat)); /* stays the caller's */
 		vhd1_free(v);
 		return rc;
 	}
-	memset(bat, 0, sizeof(*bat));
+	memset(&found->bat, 0, sizeof(found->bat));
+	v->img.parent = found->parent;
+	found->parent = NULL;
 	*out = &v->img;
 	return 0;
 }

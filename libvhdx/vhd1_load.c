@@ -193,6 +193,21 @@ static int read_entries(struct file *f, struct vhd1_bat *b, struct vhdx_err *e)
 	return 0;
 }
 
+/* What they want to take; whether they may is for the audit to say. */
+static void note_locators(const struct vhd1_header *h, struct vhd1_bat *b)
+{
+	for (size_t i = 0; i < VHD1_LOCATOR_CNT; i++) {
+		const struct vhd1_locator *l = &h->locators[i];
+
+		if (l->len == 0)
+			continue;
+		b->loc[i].off = align_down(l->off, VHD1_SECTOR);
+		b->loc[i].len = align_up(l->off % VHD1_SECTOR +
+					 u64_max(l->len, vhd1_locator_space(l)),
+					 VHD1_SECTOR);
+	}
+}
+
 int vhd1_bat_load(struct file *f, const struct vhd1_footers *ft,
 		  const struct vhd1_header *h, uint64_t size_len,
 		  struct vhd1_bat *out, struct vhdx_err *e)
@@ -228,6 +243,8 @@ int vhd1_bat_load(struct file *f, const struct vhd1_footers *ft,
 	for (uint32_t i = 0; i < out->cnt; i++)
 		if (out->entry[i] != VHD1_ABSENT)
 			out->flags[i] = VHD1_SYNCED;
+	if (ft->use->f.type == VHD1_DIFFERENCING)
+		note_locators(h, out);
 	return 0;
 }
 
@@ -246,7 +263,7 @@ void vhd1_bat_free(struct vhd1_bat *b)
 #define ID_COPY UINT32_C(0xffffffff)
 #define ID_HEADER UINT32_C(0xfffffffe)
 #define ID_TABLE UINT32_C(0xfffffffd)
-#define ID_FIRST ID_TABLE
+#define ID_FIRST (ID_TABLE - VHD1_LOCATOR_CNT) /* the first locator */
 
 struct audit {
 	struct vhd1_bat *b;
@@ -267,6 +284,8 @@ static uint64_t whole_len(const struct vhd1_bat *b, uint32_t id)
 	case ID_TABLE:
 		return align_up(b->table_len, VHD1_SECTOR);
 	default:
+		if (id >= ID_FIRST)
+			return b->loc[id - ID_FIRST].len;
 		return (uint64_t)b->bitmap_len + b->block_len;
 	}
 }
@@ -288,7 +307,7 @@ static const char *id_text(uint32_t id, char *buf, size_t len)
 		return "the dynamic disk header";
 	case ID_TABLE:
 		return "the BAT";
-	default:
+	default: /* locators overlap nothing */
 		snprintf(buf, len, "block %u", id);
 		return buf;
 	}
@@ -359,6 +378,35 @@ static void sort_keys(struct audit *a)
 		}
 }
 
+static bool is_taken(const struct audit *a, uint64_t off, uint64_t len)
+{
+	for (size_t i = 0; i < a->cnt; i++) {
+		uint64_t at = (a->key[i] >> 32) * VHD1_SECTOR;
+
+		if (at < off + len &&
+		    off < at + used_len(a->b, (uint32_t)a->key[i]))
+			return true;
+	}
+	return false;
+}
+
+/* After everything else: what they say is worth less than a block. */
+static void add_locators(struct audit *a, uint64_t limit)
+{
+	for (uint32_t i = 0; i < VHD1_LOCATOR_CNT; i++) {
+		struct vhd1_span *s = &a->b->loc[i];
+		uint64_t end;
+
+		if (s->len == 0)
+			continue;
+		s->lost = ckd_add(s->off, s->len, &end) ||
+			  end > u64_min(limit, REACH_LEN) ||
+			  is_taken(a, s->off, s->len);
+		if (!s->lost)
+			add_key(a, s->off, ID_FIRST + i);
+	}
+}
+
 static void sweep(struct audit *a)
 {
 	uint32_t far_id = 0;
@@ -393,7 +441,8 @@ int vhd1_bat_audit(struct vhd1_bat *b, uint64_t limit, vhd1_bad_fn *fn,
 	b->used_cnt = 0;
 	for (uint32_t i = 0; i < b->cnt; i++)
 		b->used_cnt += b->entry[i] != VHD1_ABSENT;
-	a.key = mem_array((size_t)b->used_cnt + 3, sizeof(*a.key));
+	a.key = mem_array((size_t)b->used_cnt + 3 + VHD1_LOCATOR_CNT,
+			  sizeof(*a.key));
 	if (!a.key)
 		return err_set(e, VHDX_E_NOMEM, "no memory to examine %ju "
 			       "blocks", (uintmax_t)b->used_cnt);
@@ -408,6 +457,7 @@ int vhd1_bat_audit(struct vhd1_bat *b, uint64_t limit, vhd1_bad_fn *fn,
 		else
 			add_key(&a, vhd1_bat_off(b, i), i);
 	}
+	add_locators(&a, limit);
 	sort_keys(&a);
 	sweep(&a);
 	mem_free(a.key);
@@ -416,12 +466,15 @@ int vhd1_bat_audit(struct vhd1_bat *b, uint64_t limit, vhd1_bad_fn *fn,
 
 /* ---- putting the end of the file in order -------------------------------- */
 
-/* Is what lies behind whole_end known to be nothing? Not if an entry is
- * damaged or could not be looked at; and Xen keeps a map of its own behind the
- * BAT, which can be the last thing in the file. */
+/* Is what lies behind whole_end known to be nothing? Not if an entry or a
+ * locator is damaged or could not be looked at; and Xen keeps a map of its own
+ * behind the BAT, which can be the last thing in the file. */
 static bool end_is_known(const struct vhd1_footers *ft,
 			 const struct vhd1_bat *b)
 {
+	for (size_t i = 0; i < VHD1_LOCATOR_CNT; i++)
+		if (b->loc[i].lost)
+			return false;
 	return memcmp(ft->use->f.creator_app, "tap", 4) != 0 &&
 	       !b->bad_cnt && !b->stray_cnt &&
 	       (uint64_t)b->cnt * 4 == b->table_len;

@@ -56,6 +56,12 @@ enum vhd1_state {
 #define VHD1_FULL 0x10u /* its bitmap is known to be all ones */
 #define VHD1_BAD 0x20u	/* its BAT entry is damaged: not to be used */
 
+/* Bytes of the file; len 0: none. */
+struct vhd1_span {
+	uint64_t off, len;
+	bool lost;
+};
+
 /* The map of a dynamic or differencing disk. */
 struct vhd1_bat {
 	uint32_t *entry; /* first sector of each block; host order */
@@ -75,6 +81,10 @@ struct vhd1_bat {
 	uint64_t bad_cnt;   /* of the first `need` entries */
 	uint64_t stray_cnt; /* bad ones behind them */
 	uint64_t used_cnt;
+	/* What the locators of a differencing disk take, in whole sectors. They
+	 * only say where a parent may be: one that lies over something else
+	 * (lost, after an audit) gives way to it. */
+	struct vhd1_span loc[VHD1_LOCATOR_CNT];
 };
 
 /* ft->use is not fixed. The whole table is loaded, as far as VHD1_BAT_MAX and

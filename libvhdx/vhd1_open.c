@@ -6,13 +6,14 @@
  * footers are put in order, durably, before anything else is written (V1 of
  * vhd1_io.c), and damage that cannot be mended without guessing is refused.
  *
- * A differencing disk is refused: reading it without its parent would show
- * zeros where the parent's data belong.
+ * What a differencing disk says about its parent is read here; finding it is
+ * the chain's business.
  */
 #include <inttypes.h>
 #include <string.h>
 
 #include "vhd1_image.h"
+#include "vhd1_parent.h"
 
 struct opening {
 	struct file *f;
@@ -91,7 +92,8 @@ static void fill_info(const struct opening *op, struct vhdx_info *info)
 	memset(info, 0, sizeof(*info));
 	info->format = VHDX_FORMAT_VHD;
 	info->type = f->type == VHD1_FIXED ? VHDX_TYPE_FIXED
-					   : VHDX_TYPE_DYNAMIC;
+		   : f->type == VHD1_DYNAMIC ? VHDX_TYPE_DYNAMIC
+					     : VHDX_TYPE_DIFFERENCING;
 	info->size_len = op->size_len;
 	info->file_len = op->f->size;
 	info->host_len = file_host_len(op->f);
@@ -120,17 +122,6 @@ static int open_fixed(struct opening *op, struct image **out,
 	return raw_window_open(op->f, op->o, &info, out, e);
 }
 
-static int refuse_differencing(const struct opening *op, struct vhdx_err *e)
-{
-	return err_obj(e, VHDX_E_UNSUPPORTED, VHDX_OBJ_PARENT,
-		       op->ft.use->f.data_off + 64, "VHD",
-		       "%s is a differencing VHD on top of \"%s\": this "
-		       "version does not open it, and its content is not "
-		       "complete without the parent", op->f->path,
-		       op->h.parent_name[0] ? op->h.parent_name
-					    : "(no name given)");
-}
-
 static void tell_bad(void *arg, uint32_t blk, const char *text)
 {
 	struct opening *op = arg;
@@ -145,8 +136,6 @@ static int load(struct opening *op, struct vhdx_err *e)
 
 	if (rc)
 		return rc;
-	if (op->ft.use->f.type == VHD1_DIFFERENCING)
-		return refuse_differencing(op, e);
 	rc = vhd1_bat_load(op->f, &op->ft, &op->h, op->size_len, &op->bat, e);
 	if (rc == 0)
 		rc = vhd1_bat_audit(&op->bat, vhd1_limit(op->f, &op->ft),
@@ -206,10 +195,37 @@ static int mend(struct opening *op, struct vhdx_err *e)
 	return vhd1_mend(op->f, &op->ft, &op->bat, &op->footer_off, e);
 }
 
+static int load_parent(const struct opening *op, struct parent_ref **out,
+		       struct vhdx_err *e)
+{
+	bool alone = op->o->flags & VHDX_OPEN_ALONE;
+
+	if (op->ft.use->f.type != VHD1_DIFFERENCING)
+		return 0;
+	return vhd1_parent_load(op->f, &op->h, op->ft.use->f.data_off, alone,
+				out, e);
+}
+
+/* All is loaded, and for writing mended. */
+static int make(struct opening *op, struct image **out, struct vhdx_err *e)
+{
+	struct vhd1_found found = { .bat = op->bat, .header = op->h,
+				    .footer = op->ft.use->raw,
+				    .end_off = op->footer_off,
+				    .writable = for_writing(op) };
+	int rc = load_parent(op, &found.parent, e);
+
+	fill_info(op, &found.info);
+	if (rc == 0)
+		rc = vhd1_image_new(op->f, &found, out, e);
+	parent_ref_free(found.parent);
+	op->bat = found.bat;
+	return rc;
+}
+
 static int open_dynamic(struct opening *op, struct image **out,
 			struct vhdx_err *e)
 {
-	struct vhdx_info info;
 	int rc = load(op, e);
 
 	if (rc == 0 && for_writing(op))
@@ -218,11 +234,8 @@ static int open_dynamic(struct opening *op, struct image **out,
 		tell_footers(op);
 	if (rc == 0 && for_writing(op))
 		rc = mend(op, e);
-	if (rc == 0) {
-		fill_info(op, &info);
-		rc = vhd1_image_new(op->f, &info, &op->bat, op->ft.use->raw,
-				    op->footer_off, for_writing(op), out, e);
-	}
+	if (rc == 0)
+		rc = make(op, out, e);
 	vhd1_bat_free(&op->bat);
 	return rc;
 }
@@ -245,7 +258,9 @@ int vhd1_image_open(struct file *f, const struct image_open_opts *o,
 	if (op.ft.use->f.saved_state)
 		tell(&op, "a saved state of a virtual machine goes with this "
 		     "disk: it may not fit any more once the disk changes");
-	if (op.ft.use->f.type == VHD1_FIXED)
-		return open_fixed(&op, out, e);
-	return open_dynamic(&op, out, e);
+	rc = op.ft.use->f.type == VHD1_FIXED ? open_fixed(&op, out, e)
+					     : open_dynamic(&op, out, e);
+	if (rc == 0)
+		memcpy((*out)->identity.b, op.ft.use->f.uuid, 16);
+	return rc;
 }

@@ -6,9 +6,10 @@
  * on 4 KiB; the bitmap ends where it starts.
  *
  * A block is PLACED from the moment it has a place, and NEW once its bitmap -
- * all ones - is written; only then may payload go there (that way a full host
- * is noticed before, and the flush need not wait for bitmaps). If writing the
- * bitmap fails, the block keeps its place and the next writer tries again.
+ * all ones, in a child all zeros - is written; only then may payload go there
+ * (that way a full host is noticed before, and the flush need not wait for
+ * bitmaps). If writing the bitmap fails, the block keeps its place and the next
+ * writer tries again.
  *
  *   NONE --take--> PLACED --placed--> NEW
  */
@@ -52,7 +53,8 @@ static void placed(struct file_io *io)
 	list_add_tail(&v->place_idle, &p->node);
 	if (io->res == 0) {
 		vhd1_state_set(v, p->blk, VHD1_NEW);
-		v->bat.flags[p->blk] |= VHD1_FULL;
+		if (!vhd1_has_parent(v))
+			v->bat.flags[p->blk] |= VHD1_FULL;
 	}
 	struct list *it, *nx;
 	list_for_each_safe(it, nx, &maps) {
@@ -142,23 +144,31 @@ void vhd1_place_release(struct vhd1 *v)
 	retry_waiting(v);
 }
 
+/* V3, V9 */
+static uint8_t first_bits(const struct vhd1 *v)
+{
+	if (vhd1_has_parent(v))
+		return MUTATED(VHD_CHILD_BITS_CLEAR) ? 0xff : 0;
+	return MUTATED(VHD_BITMAP_ONES) ? 0 : 0xff;
+}
+
 int vhd1_place_init(struct vhd1 *v, struct vhdx_err *e)
 {
 	list_init(&v->place_idle);
 	list_init(&v->place_busy);
 	list_init(&v->place_wait);
-	v->ones = mem_alloc(v->bat.bitmap_len);
-	if (!v->ones)
+	v->first_bits = mem_alloc(v->bat.bitmap_len);
+	if (!v->first_bits)
 		return err_set(e, VHDX_E_NOMEM, "no memory for a bitmap of %u "
 			       "bytes", v->bat.bitmap_len);
-	memset(v->ones, MUTATED(VHD_BITMAP_ONES) ? 0 : 0xff,
-	       v->bat.bitmap_len);
+	memset(v->first_bits, first_bits(v), v->bat.bitmap_len);
 	for (size_t i = 0; i < ARRAY_LEN(v->place); i++) {
 		struct vhd1_place *p = &v->place[i];
 
 		p->v = v;
 		list_init(&p->waiting);
-		p->iov = (struct iovec){ v->ones, v->bat.bitmap_len };
+		p->iov = (struct iovec){ v->first_bits,
+					  v->bat.bitmap_len };
 		p->io.op = FILE_WRITE;
 		p->io.iov = &p->iov;
 		p->io.iov_cnt = 1;

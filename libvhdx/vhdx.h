@@ -162,7 +162,8 @@ void vhdx_get_layer(const struct vhdx_blk *blk, unsigned depth,
 
 /* Zero-initialise; zero means the default. */
 struct vhdx_create_opts {
-	enum vhdx_format format;  /* PROBE (zero): VHDX */
+	enum vhdx_format format;  /* PROBE (zero): VHDX; DIFFERENCING: the
+				   * parent's */
 	enum vhdx_type type;	  /* FIXED or DYNAMIC, if type_given */
 	bool type_given;	  /* false: DYNAMIC; raw: FIXED */
 	uint64_t size_len;	  /* bytes, multiple of sector_len; required */
