@@ -69,6 +69,9 @@ int vhdx_settle(struct vhdx_image *vi, struct vhdx_err *e)
 	commit_flush(vi->cm, &fl);
 	while (!done || !commit_is_idle(vi->cm) || !space_is_idle(vi))
 		loop_turn(vi->img.file->loop, -1);
+	/* The flush is answered before the pages are home. */
+	if (!fl.res && commit_failed(vi->cm))
+		return commit_failure(vi->cm, e);
 	return err_copy(e, &fl.err, fl.res);
 }
 

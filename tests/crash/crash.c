@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The crash suite: runs cases until the time is up, on two processes, and
- * reports by profile. A case that aborts or hangs is a failure like any other;
+ * reports by profile: what case.h does with one disk, joint.h with a chain. A case that aborts or hangs is a failure like any other;
  * it takes its process with it, and a new one goes on behind it.
  */
 #include <getopt.h>
@@ -15,10 +15,12 @@
 #include <CUnit/Basic.h>
 
 #include "case.h"
+#include "joint.h"
 #include "mutation.h"
 
 #define WORKERS 2
-#define PROFILES_MAX 32
+#define PROFILES_MAX 64
+#define ALL SIZE_MAX
 #define CASE_SECONDS 240 /* a case that takes longer hangs, on any machine */
 
 struct result {
@@ -38,13 +40,30 @@ struct worker {
 static struct options {
 	unsigned seconds;
 	uint64_t seed;
-	const struct profile *profile; /* NULL: all */
+	size_t profile; /* ALL, or which */
 	struct only only;
 	struct only_fault only_fault;
 	bool faults_only, once, expect_failure;
-} opt = { .seconds = 20, .seed = 1 };
+} opt = { .seconds = 20, .seed = 1, .profile = ALL };
 
 static struct worker *shared; /* WORKERS of them */
+
+/* The profiles, then the operations on chains. */
+static size_t kind_cnt(void)
+{
+	return profile_cnt + joint_op_cnt;
+}
+
+static const char *kind_name(size_t p)
+{
+	return p < profile_cnt ? profiles[p].name
+			       : joint_ops[p - profile_cnt].name;
+}
+
+static bool wanted(size_t p)
+{
+	return opt.profile == ALL || opt.profile == p;
+}
 
 static uint64_t now_ms(void)
 {
@@ -54,37 +73,50 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* Case number i of a worker: all profiles in turn, then the next seed. */
+static bool run_kind(size_t p, uint64_t seed, struct tally *t,
+		     struct verdict *v)
+{
+	if (p >= profile_cnt)
+		return joint_run(&joint_ops[p - profile_cnt], seed, &opt.only,
+				 t, v);
+	return case_run(&profiles[p], seed, &opt.only, t, v);
+}
+
+static bool run_faults(size_t p, uint64_t seed, struct tally *t,
+		       struct verdict *v)
+{
+	if (p >= profile_cnt)
+		return joint_fault_run(&joint_ops[p - profile_cnt], seed,
+				       &opt.only_fault, t, v);
+	return fault_run(&profiles[p], seed, &opt.only_fault, t, v);
+}
+
+/* Case number i of a worker: all kinds in turn, then the next seed. */
 static void one_case(struct worker *w, unsigned self, uint64_t i)
 {
-	size_t p = (size_t)(i % profile_cnt);
-	uint64_t seed = opt.seed + i / profile_cnt * WORKERS + self;
+	size_t p = (size_t)(i % kind_cnt());
+	uint64_t round = i / kind_cnt();
+	uint64_t seed = opt.seed + round * WORKERS + self;
 	struct tally *t = &w->tally[p];
 	struct verdict v = { 0 };
+	bool good = true;
 
-	if (opt.profile && opt.profile != &profiles[p])
-		return;
-	if (w->results[p].failed)
+	if (!wanted(p) || w->results[p].failed)
 		return;
 	w->profile = p;
 	w->seed = seed;
 	alarm(CASE_SECONDS);
-	if (profiles[p].foreign) {
-		if (!foreign_run(profiles[p].foreign, seed, t, &v))
-			goto failed;
+	if (p < profile_cnt && profiles[p].foreign) {
+		good = foreign_run(profiles[p].foreign, seed, t, &v);
 	} else {
-		if (!opt.faults_only &&
-		    !case_run(&profiles[p], seed, &opt.only, t, &v))
-			goto failed;
-		if (i / profile_cnt % 4 == 0 || opt.faults_only)
-			if (!fault_run(&profiles[p], seed, &opt.only_fault, t,
-				       &v))
-				goto failed;
+		if (!opt.faults_only)
+			good = run_kind(p, seed, t, &v);
+		if (good && (round % 4 == 0 || opt.faults_only))
+			good = run_faults(p, seed, t, &v);
 	}
 	alarm(0);
-	return;
-failed:
-	alarm(0);
+	if (good)
+		return;
 	w->results[p].failed = true;
 	snprintf(w->results[p].text, sizeof(w->results[p].text), "%s", v.text);
 }
@@ -92,7 +124,7 @@ failed:
 static bool any_failed(void)
 {
 	for (unsigned k = 0; k < WORKERS; k++)
-		for (size_t p = 0; p < profile_cnt; p++)
+		for (size_t p = 0; p < kind_cnt(); p++)
 			if (shared[k].results[p].failed)
 				return true;
 	return false;
@@ -109,7 +141,7 @@ static void work(unsigned self, uint64_t until)
 		one_case(w, self, i);
 		done = now_ms() >= until;
 		if (opt.once)
-			done = i / profile_cnt > 0;
+			done = i / kind_cnt() > 0;
 		if (opt.expect_failure && any_failed())
 			done = true;
 	}
@@ -142,7 +174,7 @@ static bool worker_died(unsigned self, int status)
 			 ? "it hangs" : "it dies",
 		 WIFSIGNALED(status) ? WTERMSIG(status) : 0,
 		 WIFEXITED(status) ? WEXITSTATUS(status) : 0,
-		 profiles[w->profile].name, (uintmax_t)w->seed);
+		 kind_name(w->profile), (uintmax_t)w->seed);
 	return !opt.expect_failure && !opt.once;
 }
 
@@ -184,7 +216,7 @@ static void test_profile(void)
 
 		if (!r->failed)
 			continue;
-		fprintf(stderr, "\n%s: %s\n", profiles[reporting].name,
+		fprintf(stderr, "\n%s: %s\n", kind_name(reporting),
 			r->text);
 		good = false;
 	}
@@ -222,12 +254,12 @@ static void print_tally(void)
 
 	printf("\n  %-10s %9s %9s %9s %11s %11s\n", "profile", "workloads",
 	       "moments", "states", "recoveries", "fault runs");
-	for (size_t p = 0; p < profile_cnt; p++) {
+	for (size_t p = 0; p < kind_cnt(); p++) {
 		struct tally t = total(p);
 
 		if (!t.cases && !t.fault_runs)
 			continue;
-		print_row(profiles[p].name, &t);
+		print_row(kind_name(p), &t);
 		sum.cases += t.cases;
 		sum.moments += t.moments;
 		sum.states += t.states;
@@ -246,10 +278,10 @@ static int report(void)
 	if (CU_initialize_registry() != CUE_SUCCESS)
 		return 1;
 	suite = CU_add_suite("power failures and failing disks", NULL, NULL);
-	for (size_t p = 0; p < profile_cnt; p++)
-		if (!opt.profile || opt.profile == &profiles[p])
-			CU_add_test(suite, profiles[p].name, test_profile);
-	reporting = opt.profile ? (size_t)(opt.profile - profiles) : 0;
+	for (size_t p = 0; p < kind_cnt(); p++)
+		if (wanted(p))
+			CU_add_test(suite, kind_name(p), test_profile);
+	reporting = opt.profile == ALL ? 0 : opt.profile;
 	print_tally();
 	CU_basic_set_mode(CU_BRM_NORMAL);
 	CU_basic_run_tests();
@@ -262,13 +294,13 @@ static int report(void)
 static int report_caught(void)
 {
 	for (unsigned k = 0; k < WORKERS; k++)
-		for (size_t p = 0; p < profile_cnt; p++) {
+		for (size_t p = 0; p < kind_cnt(); p++) {
 			const struct result *r = &shared[k].results[p];
 
 			if (!r->failed)
 				continue;
 			printf("caught by %s, seed %ju: %.*s\n",
-			       profiles[p].name, (uintmax_t)shared[k].seed,
+			       kind_name(p), (uintmax_t)shared[k].seed,
 			       (int)strcspn(r->text, "\n"), r->text);
 			return 0;
 		}
@@ -295,9 +327,20 @@ static int list_mutations(void)
 
 static int list_profiles(void)
 {
-	for (size_t p = 0; p < profile_cnt; p++)
-		puts(profiles[p].name);
+	for (size_t p = 0; p < kind_cnt(); p++)
+		puts(kind_name(p));
 	return 0;
+}
+
+static bool set_profile(const char *name)
+{
+	for (size_t p = 0; p < kind_cnt(); p++)
+		if (strcmp(kind_name(p), name) == 0) {
+			opt.profile = p;
+			return true;
+		}
+	fprintf(stderr, "crash: no profile is called %s\n", name);
+	return false;
 }
 
 static bool set_mutation(const char *name)
@@ -347,8 +390,7 @@ static int one_option(int o)
 		opt.seed = number();
 		return -1;
 	case O_PROFILE:
-		opt.profile = profile_find(optarg);
-		return opt.profile ? -1 : 2;
+		return set_profile(optarg) ? -1 : 2;
 	case O_AT:
 		opt.only.given = opt.once = true;
 		opt.only.at = number();
@@ -395,7 +437,7 @@ int main(int argc, char **argv)
 {
 	int o;
 
-	ASSERT(profile_cnt <= PROFILES_MAX);
+	ASSERT(kind_cnt() <= PROFILES_MAX);
 	while ((o = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		int rc = one_option(o);
 
