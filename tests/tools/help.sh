@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 page=$top/man/vhdtool.1.scd
-verbs=$(vhdtool --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
+verbs=$(vhdtool --help | sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p')
 [ "$(echo "$verbs" | wc -l)" -ge 11 ] || fail "too few commands: $verbs"
 for verb in $verbs "log show" "log replay" "log discard"; do
 	status 0 vhdtool $verb --help
