@@ -35,6 +35,10 @@
 	  "W4: new FileWriteGuid and DataWriteGuid before any change") \
 	M(SESSION_VISIBLE, \
 	  "W4: new DataWriteGuid before a change that a reader can see") \
+	M(ITEMS_TOGETHER, \
+	  "C7: metadata items and their table change in one log entry") \
+	M(RELINK_PROVES, \
+	  "no parent is recorded that is not proved to be the one") \
 	M(RECOVERY_GUID, \
 	  "V1: a new FileWriteGuid before a byte is replayed") \
 	M(HEADER_BOTH, \

@@ -29,6 +29,14 @@ while IFS=$'\t' read -r name rule; do
 	VHD_*) profile=(--profile vhd) ;; # no other can see it
 	esac
 	case $name in
+	SESSION_VISIBLE | ITEMS_TOGETHER)
+		out=$(by_suite vhdx_items "$name")
+		rc=$?
+		;;
+	RELINK_PROVES)
+		out=$(by_suite relink "$name")
+		rc=$?
+		;;
 	OWNER_*)
 		out=$(by_suite owner "$name")
 		rc=$?
