@@ -44,7 +44,10 @@ WARN := -Wall -Wextra -Wshadow -Wvla -Wimplicit-fallthrough -Wconversion \
 	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	$(if $(WERROR),-Werror)
 CPPFLAGS += -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -Ilibvhdx
-ALL_CFLAGS = -std=c17 $(WARN) $(CFLAGS_$(VARIANT)) \
+# A request's state lives in its caller's memory (vhdx_req.priv) and in lists
+# that run through structs of many types: type-based guesses about what a store
+# may change are wrong there, and gcc 12 makes them.
+ALL_CFLAGS = -std=c17 -fno-strict-aliasing $(WARN) $(CFLAGS_$(VARIANT)) \
 	$(if $(SAN),-fsanitize=$(SAN) $(SAN_FLAGS)) \
 	-fvisibility=hidden -fPIC -pthread $(CFLAGS)
 ALL_LDFLAGS = $(filter -fsanitize=%,$(ALL_CFLAGS)) -pthread \
