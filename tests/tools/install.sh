@@ -41,12 +41,12 @@ if readelf -d static | grep -q 'NEEDED.*libvhdx'; then
 	exit 1
 fi
 
-# What is exported is what the two headers declare, no more and no less.
+# What is exported is what the public headers declare, no more and no less.
 nm -D --defined-only "$root/lib/libvhdx.so" | awk '$2 == "T" { print $3 }' |
 	sed 's/@.*//' | sort > exported
 nm -g --defined-only "$root/lib/libvhdx.a" | awk 'NF == 3 { print $3 }' |
 	sort > archived
-cat "$root"/include/vhdx.h "$root"/include/vhdx_blk.h |
+cat "$root"/include/vhdx*.h |
 	sed '/^ \*/d; /^typedef/d; s|/\*.*||' |
 	grep -o '\bvhdx_[a-z_0-9]*(' | tr -d '(' | sort -u > declared
 diff declared exported
