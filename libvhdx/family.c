@@ -126,6 +126,62 @@ static int open_one(const struct scan *s, size_t i, struct vhdx_err *e)
 	return 0;
 }
 
+/* ---- leftovers ---------------------------------------------------------- */
+
+#define JOURNAL_FIRST "vhdkit merge journal"
+
+/* ".NAME.XXXXXXXX.tmp" (newfile.c). */
+static bool is_unfinished(const char *name)
+{
+	size_t len = strlen(name);
+
+	return name[0] == '.' && len > 14 && name[len - 13] == '.' &&
+	       strcmp(name + len - 4, ".tmp") == 0 &&
+	       strspn(name + len - 12, "0123456789abcdef") == 8;
+}
+
+static bool is_journal(const struct scan *s, const char *path)
+{
+	char first[sizeof(JOURNAL_FIRST) - 1];
+	const char *dot = strrchr(path, '.');
+	struct file *file;
+	bool is;
+
+	if (!dot || strcmp(dot, ".merge") != 0 ||
+	    s->o->open(s->o, s->l, path, OPENER_NOLOCK, &file, NULL))
+		return false;
+	is = !file_read(file, 0, first, sizeof(first), NULL) &&
+	     memcmp(first, JOURNAL_FIRST, sizeof(first)) == 0;
+	file_close(file);
+	return is;
+}
+
+/* Whoever makes a new image has it locked. */
+static bool is_held(const struct scan *s, const char *path)
+{
+	struct file *file;
+	int rc = s->o->open(s->o, s->l, path, 0, &file, NULL);
+
+	if (!rc)
+		file_close(file);
+	return rc == VHDX_E_BUSY;
+}
+
+/* *is: nothing else is to be made of this file. */
+static int take_leftover(const struct scan *s, const char *path,
+			 const char *name, bool *is, struct vhdx_err *e)
+{
+	*is = true;
+	if (is_unfinished(name))
+		return family_add_leftover(s->f, VHDX_LEFT_UNFINISHED, path,
+					   is_held(s, path), e);
+	if (is_journal(s, path))
+		return family_add_leftover(s->f, VHDX_LEFT_MERGE, path, false,
+					   e);
+	*is = false;
+	return 0;
+}
+
 /* ---- candidates --------------------------------------------------------- */
 
 static bool is_named_image(const char *name)
@@ -138,16 +194,6 @@ static bool is_named_image(const char *name)
 		if (strcasecmp(dot, ends[i]) == 0)
 			return true;
 	return false;
-}
-
-/* ".NAME.XXXXXXXX.tmp" (newfile.c): not complete, or left over. */
-static bool is_unfinished(const char *name)
-{
-	size_t len = strlen(name);
-
-	return name[0] == '.' && len > 14 && name[len - 13] == '.' &&
-	       strcmp(name + len - 4, ".tmp") == 0 &&
-	       strspn(name + len - 12, "0123456789abcdef") == 8;
 }
 
 static bool begins_as_image(const struct scan *s, const char *path)
@@ -259,12 +305,14 @@ static int take_entry(struct scan *s, const struct entry *at,
 {
 	const char *slash = strrchr(at->path, '/');
 	const char *name = slash ? slash + 1 : at->path;
-	bool named = is_named_image(name);
+	bool named = is_named_image(name), left;
+	int rc;
 
 	if (at->en.folder)
 		return s->opts->recursive ? push_folder(s, at->path, e) : 0;
-	if (is_unfinished(name))
-		return 0;
+	rc = take_leftover(s, at->path, name, &left, e);
+	if (rc || left)
+		return rc;
 	if (!named && (at->en.len < SHORTEST_LEN ||
 		       !begins_as_image(s, at->path)))
 		return 0;

@@ -65,6 +65,8 @@ struct family {
 	struct vhdx_found *found; /* pub.images */
 	struct family_own *own;	  /* as many */
 	size_t cap;
+	struct vhdx_leftover *left; /* pub.leftovers */
+	size_t left_cap;
 	size_t *hash; /* by dev and ino: index + 1; 0: free */
 	size_t hash_len; /* a power of two; 0: none yet */
 };
@@ -82,6 +84,11 @@ int family_add(struct family *f, const char *path,
 	       const struct family_entry *en, size_t *out,
 	       struct vhdx_err *e) must_check;
 size_t family_find_file(const struct family *f, const struct family_entry *en);
+
+/* path is copied. */
+int family_add_leftover(struct family *f, enum vhdx_leftover_kind kind,
+			const char *path, bool busy,
+			struct vhdx_err *e) must_check;
 
 /* family_link.c: parents, copies and circles, once all are known. */
 int family_link(struct family *f, struct vhdx_err *e) must_check;

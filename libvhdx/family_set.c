@@ -207,6 +207,27 @@ int family_add(struct family *f, const char *path,
 	return 0;
 }
 
+int family_add_leftover(struct family *f, enum vhdx_leftover_kind kind,
+			const char *path, bool busy, struct vhdx_err *e)
+{
+	size_t cap = 2 * f->left_cap + 8;
+	struct vhdx_leftover *to;
+
+	if (f->pub.leftover_cnt == f->left_cap) {
+		to = mem_resize(f->left, cap, sizeof(*f->left));
+		if (!to)
+			return no_memory(e);
+		f->pub.leftovers = f->left = to;
+		f->left_cap = cap;
+	}
+	to = &f->left[f->pub.leftover_cnt];
+	*to = (struct vhdx_leftover){ kind, mem_strdup(path), busy };
+	if (!to->path)
+		return no_memory(e);
+	f->pub.leftover_cnt++;
+	return 0;
+}
+
 size_t vhdx_forest_find(const struct vhdx_forest *forest, const char *path)
 {
 	const struct family *f = family_of(forest);
@@ -229,6 +250,9 @@ void vhdx_forest_free(struct vhdx_forest *forest)
 		mem_free((struct vhdx_err *)f->found[i].err);
 		parent_ref_free(f->own[i].ref);
 	}
+	for (size_t i = 0; i < forest->leftover_cnt; i++)
+		mem_free((char *)f->left[i].path);
+	mem_free(f->left);
 	mem_free(f->found);
 	mem_free(f->own);
 	mem_free(f->hash);

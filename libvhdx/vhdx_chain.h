@@ -58,9 +58,23 @@ struct vhdx_found {
 	bool circle; /* following the parents leads back to it */
 };
 
+/* What work that was cut off has left beside the images. */
+enum vhdx_leftover_kind {
+	VHDX_LEFT_UNFINISHED, /* a new image that never got its name */
+	VHDX_LEFT_MERGE, /* NAME.merge: the merge of NAME is not finished */
+};
+
+struct vhdx_leftover {
+	enum vhdx_leftover_kind kind;
+	const char *path;
+	bool busy; /* UNFINISHED: somebody is still at it */
+};
+
 struct vhdx_forest {
 	size_t cnt;
 	const struct vhdx_found *images; /* by folder, then by name */
+	size_t leftover_cnt;
+	const struct vhdx_leftover *leftovers; /* of the folders */
 };
 
 /* Zero-initialise. */

@@ -296,16 +296,13 @@ static int tell_children(const struct guard *g, bool force)
 		 force ? "warning: " : "", g->names, more,
 		 g->format == VHDX_FORMAT_VHD ?
 		 "would show wrong data" : "could not be opened any more");
-	/* msg_shell_word() has one buffer only. */
-	char child[4096];
-	snprintf(child, sizeof(child), "%s", msg_shell_word(g->first));
 	if (!force)
 		msg_note(NULL, "change the child instead, or, if the children "
 			 "do not matter, add --force");
 	if (g->format == VHDX_FORMAT_VHDX)
 		msg_note(NULL, "to use a child all the same, later: vhdtool "
-			 "set-parent --ignore-id-mismatch %s %s", child,
-			 msg_shell_word(g->path));
+			 "set-parent --ignore-id-mismatch %s %s",
+			 msg_shell_word(g->first), msg_shell_word(g->path));
 	return force ? STATUS_OK : STATUS_INTEGRITY;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -102,26 +103,51 @@ void msg_from_library(void *path, const char *text)
 	msg_note(path, "%s", without_path(path, text));
 }
 
-const char *msg_shell_word(const char *path)
+/* Control characters as $'\012', which every common shell but the smallest
+ * knows: the command must stay one line. */
+static void quote(const char *path, char *buf, size_t cap)
 {
-	static char buf[4096];
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
-				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789_@%+=:,./-";
-	if (*path && path[strspn(path, plain)] == '\0')
-		return path;
+	bool escape = false;
+	for (const char *p = path; *p; p++)
+		escape |= (unsigned char)*p < 0x20 || *p == 0x7f;
 	size_t n = 0;
+	if (escape)
+		buf[n++] = '$';
 	buf[n++] = '\'';
-	for (const char *p = path; *p && n < sizeof(buf) - 8; p++) {
-		if (*p != '\'') {
+	for (const char *p = path; *p && n < cap - 8; p++) {
+		unsigned char c = (unsigned char)*p;
+		if (escape && (c < 0x20 || c == 0x7f))
+			n += (size_t)snprintf(buf + n, 5, "\\%03o", c);
+		else if (escape && (c == '\'' || c == '\\'))
+			n += (size_t)snprintf(buf + n, 3, "\\%c", c);
+		else if (c == '\'')
+			n += (size_t)snprintf(buf + n, 5, "'\\''");
+		else
 			buf[n++] = *p;
-			continue;
-		}
-		memcpy(buf + n, "'\\''", 4);
-		n += 4;
 	}
 	buf[n++] = '\'';
 	buf[n] = '\0';
+}
+
+const char *msg_shell_word(const char *path)
+{
+	static char bufs[4][4 * PATH_MAX + 16];
+	static unsigned turn;
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789_@%+=:,./-";
+	char *buf = bufs[turn++ % 4];
+	bool dash = path[0] == '-'; /* or it would be taken for an option */
+	if (*path && path[strspn(path, plain)] == '\0') {
+		if (!dash)
+			return path;
+		snprintf(buf, sizeof(bufs[0]), "./%s", path);
+		return buf;
+	}
+	if (dash)
+		memcpy(buf, "./", 2);
+	size_t at = dash ? 2 : 0;
+	quote(path, buf + at, sizeof(bufs[0]) - at);
 	return buf;
 }
 

