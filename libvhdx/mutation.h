@@ -63,6 +63,22 @@
 	  "replayed bytes are durable before LogGuid is cleared") \
 	M(REPLAY_IGNORES_CRC, \
 	  "R1: an entry counts only if its checksum is right") \
+	M(MERGE_JOURNAL_FIRST, \
+	  "M1: a merge's journal is durable before anything is changed") \
+	M(MERGE_ANNOUNCE, \
+	  "M2: a child names its parent's new identity before that has it") \
+	M(MERGE_IDENTITY, \
+	  "M3: a merge gives its target the identity it announced") \
+	M(MERGE_ZEROS, \
+	  "M4: what reads as zeros in the child overwrites the target") \
+	M(MERGE_CLOSED_FIRST, \
+	  "M5: the merged content is durable before links move to it") \
+	M(MERGE_CHILD_LAST, \
+	  "M6: a merged child goes after its children are re-linked") \
+	M(MERGE_CHILD_RELINKED, \
+	  "M7: a child stands on the target before the layers between go") \
+	M(MERGE_JOURNAL_LAST, \
+	  "M7: a merge's journal goes when nothing is left to do") \
 	M(VHD_SYNC_BEFORE_BAT, \
 	  "V3: payload, bitmaps and growth are durable before the BAT") \
 	M(VHD_SYNC_AFTER_BAT, \

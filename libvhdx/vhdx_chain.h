@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libvhdx - several images at once: who is whose parent.
+ * libvhdx - several images at once: who is whose parent, merging.
  *
  * A family is known by identity: a child names the id of its parent, and a
  * parent is what has that id (VHDX: the DataWriteGuid, VHD: the unique id). The
@@ -11,6 +11,7 @@
 #define VHDX_CHAIN_H
 
 #include "vhdx.h"
+#include "vhdx_edit.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -114,6 +115,69 @@ enum vhdx_kin {
  * each, as it opens on any of them. */
 enum vhdx_kin vhdx_forest_kin(const struct vhdx_forest *f, size_t child,
 			      size_t of);
+
+/* ---- merging --------------------------------------------------------- */
+
+enum vhdx_merge_role {
+	VHDX_MERGE_LAYER,      /* its content goes into the target */
+	VHDX_MERGE_TARGET,     /* takes it */
+	VHDX_MERGE_GRANDCHILD, /* a child of the merged child: is re-linked */
+	VHDX_MERGE_SIBLING,    /* another child of the target or of a layer in
+				  between: is broken by the merge */
+	VHDX_MERGE_UNKNOWN,    /* cannot be opened, so it may be one */
+};
+
+/* One file that the merge has to do with. */
+struct vhdx_merge_file {
+	enum vhdx_merge_role role;
+	const char *path;
+	uint64_t data_len; /* LAYER: what the target takes from it, bytes */
+	uint64_t zero_len; /* LAYER: the same of what reads as zeros there */
+	bool goes;	   /* LAYER: is removed at the end */
+	const struct vhdx_err *err; /* UNKNOWN: why; else NULL */
+};
+
+struct vhdx_merge_opts {
+	const char *into; /* an ancestor's file; NULL: by depth */
+	unsigned depth;	  /* 1, or 0: the child's parent; 2: its parent ... */
+	bool keep;    /* no file goes; the child stays, on the target */
+	bool force;   /* although other children are broken by it */
+	bool dry_run; /* only say what would be done */
+	/* The files among which children are looked for; NULL: all images in
+	 * the folders of the merged files. */
+	const char *const *children;
+	unsigned children_cnt;
+	const char *const *search; /* folders to look for parents in */
+	unsigned search_cnt;
+	/* Every file that the merge has to do with, before it changes any. */
+	void (*file)(void *arg, const struct vhdx_merge_file *f);
+	void *file_arg;
+	vhdx_msg_fn *msg;
+	void *msg_arg;
+	struct vhdx_progress progress;
+};
+
+struct vhdx_merge_result {
+	bool resumed;	    /* it goes on with a merge that was cut off */
+	uint64_t data_len;  /* to be copied, bytes */
+	uint64_t zero_len;  /* to be made zeros */
+	uint64_t need_len;  /* space that the target's host has to give */
+	uint64_t alloc_len; /* blocks that the target allocates */
+	uint64_t free_len;  /* on that host; UINT64_MAX: it does not tell */
+	unsigned removed_cnt, relinked_cnt;
+};
+
+/* Copies what `child` and the layers below it hold into the ancestor, re-links
+ * the child's children to that, and removes the merged files, the child last.
+ * Nothing is changed before everything is known: NOSPC with the shortfall,
+ * LINKAGE where other children would be broken (not with force; those of a VHD
+ * even then, as they could not notice), BUSY, UNSUPPORTED.
+ * Where a merge of this child was cut off, by an error, CANCELED, the death of
+ * the process or of the machine, it is finished, and depth and into are only
+ * compared; until then the child opens as ever. NOTFOUND: no such file, and no
+ * merge of it to finish. result may be NULL. */
+int vhdx_merge(const char *child, const struct vhdx_merge_opts *opts,
+	       struct vhdx_merge_result *result, struct vhdx_err *e);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

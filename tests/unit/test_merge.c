@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: MIT */
+/* What a merge makes of a chain: content, links, names, and what it refuses.
+ * /m/base <- /m/one <- /m/two <- /m/leaf <- /m/grand */
+#include <errno.h>
+#include <string.h>
+
+#include "merge.h"
+#include "t.h"
+#include "t_chain.h"
+
+static struct t_chain tc;
+static struct vhdx_merge_result res;
+static struct vhdx_merge_opts opts;
+static uint8_t *want, *got; /* T_CHAIN_LEN bytes */
+static const char *others[8];
+static unsigned told[VHDX_MERGE_UNKNOWN + 1];
+static uint64_t told_len;
+
+static void on_file(void *arg, const struct vhdx_merge_file *f)
+{
+	(void)arg;
+	told[f->role]++;
+	told_len += f->data_len + f->zero_len;
+}
+
+static void begin(void)
+{
+	t_chain_begin(&tc, NULL);
+	want = malloc(T_CHAIN_LEN);
+	got = malloc(T_CHAIN_LEN);
+	memset(&opts, 0, sizeof(opts));
+	memset(told, 0, sizeof(told));
+	told_len = 0;
+	opts.file = on_file;
+	opts.children = others;
+}
+
+static void end(void)
+{
+	t_chain_end(&tc);
+	free(want);
+	free(got);
+}
+
+static void fill_layer(const char *path, uint64_t n)
+{
+	t_chain_write(&tc, path, 4096 * n, 6000 / 512 * 512, n);
+	t_chain_write(&tc, path, MIB - 1024 * n, 2048 * n, n + 10);
+	t_chain_write(&tc, path, 2 * MIB + 65536 * n, 65536, n + 20);
+	t_chain_zero(&tc, path, 2 * MIB + 30000 / 512 * 512 * n, 512 * n);
+}
+
+/* base and `cnt` layers over it, the last one /m/leaf. */
+static void make_chain(unsigned cnt)
+{
+	static const char *const names[] = { "/m/base", "/m/one", "/m/two" };
+
+	t_chain_create(&tc, "/m/base", NULL, MIB, T_CHAIN_LEN);
+	fill_layer("/m/base", 1);
+	for (unsigned i = 1; i <= cnt; i++) {
+		const char *path = i == cnt ? "/m/leaf" : names[i];
+
+		t_chain_create(&tc, path, names[i - 1], i == 2 ? 2 * MIB : MIB,
+			       T_CHAIN_LEN);
+		fill_layer(path, i + 1);
+	}
+	t_chain_zero(&tc, "/m/leaf", 3 * MIB, MIB);
+	T_OK(t_chain_read(&tc, "/m/leaf", want));
+}
+
+static int merge(void)
+{
+	for (opts.children_cnt = 0; others[opts.children_cnt];)
+		opts.children_cnt++;
+	return merge_chain(&tc.oc.opener, tc.loop, "/m/leaf", &opts, &res,
+			   &t_err);
+}
+
+static void shows(const char *path)
+{
+	T_OK(t_chain_read(&tc, path, got));
+	T_TRUE(memcmp(got, want, T_CHAIN_LEN) == 0);
+}
+
+static void child_goes_into_its_parent(void)
+{
+	begin();
+	make_chain(1);
+	T_OK(merge());
+	shows("/m/base");
+	T_TRUE(!t_chain_exists(&tc, "/m/leaf"));
+	T_TRUE(!t_chain_exists(&tc, "/m/leaf.merge"));
+	t_chain_sound(&tc, "/m/base");
+	T_EQ_U64(res.removed_cnt, 1);
+	T_EQ_U64(told_len, res.data_len + res.zero_len);
+	end();
+}
+
+static void many_levels_go_at_once(void)
+{
+	begin();
+	make_chain(3);
+	opts.depth = 3;
+	T_OK(merge());
+	shows("/m/base");
+	T_TRUE(!t_chain_exists(&tc, "/m/leaf"));
+	T_TRUE(!t_chain_exists(&tc, "/m/two"));
+	T_TRUE(!t_chain_exists(&tc, "/m/one"));
+	t_chain_sound(&tc, "/m/base");
+	T_EQ_U64(res.removed_cnt, 3);
+	T_EQ_U64(told[VHDX_MERGE_LAYER], 3);
+	end();
+}
+
+static void target_may_be_a_child_itself(void)
+{
+	begin();
+	make_chain(3);
+	opts.into = "/m/one";
+	T_OK(merge());
+	shows("/m/one");
+	T_TRUE(!t_chain_exists(&tc, "/m/two"));
+	t_chain_sound(&tc, "/m/one");
+	end();
+}
+
+static void grandchildren_follow(void)
+{
+	begin();
+	make_chain(2);
+	t_chain_create(&tc, "/m/grand", "/m/leaf", MIB, T_CHAIN_LEN);
+	t_chain_create(&tc, "/x/grand", "/m/leaf", MIB, T_CHAIN_LEN);
+	t_chain_write(&tc, "/x/grand", 8192, 512, 99);
+	others[0] = "/m/grand";
+	others[1] = "/m/one";
+	others[2] = "/x/grand";
+	opts.depth = 2;
+	T_OK(merge());
+	others[0] = others[1] = others[2] = NULL;
+	T_EQ_U64(res.relinked_cnt, 2);
+	T_EQ_U64(told[VHDX_MERGE_GRANDCHILD], 2);
+	shows("/m/grand");
+	t_fill(want + 8192, 512, 99);
+	shows("/x/grand");
+	end();
+}
+
+static void kept_child_still_opens_and_those_between_do_not(void)
+{
+	begin();
+	make_chain(3);
+	t_chain_create(&tc, "/m/grand", "/m/leaf", MIB, T_CHAIN_LEN);
+	others[0] = "/m/grand";
+	opts.depth = 3;
+	opts.keep = true;
+	T_OK(merge());
+	others[0] = NULL;
+	shows("/m/leaf");
+	shows("/m/grand");
+	shows("/m/base");
+	T_FAILS(t_chain_read(&tc, "/m/one", got), VHDX_E_LINKAGE, "");
+	T_FAILS(t_chain_read(&tc, "/m/two", got), VHDX_E_LINKAGE, "");
+	T_TRUE(!t_chain_exists(&tc, "/m/leaf.merge"));
+	T_EQ_U64(res.removed_cnt, 0);
+	end();
+}
+
+static void kept_child_on_its_own_parent_still_opens(void)
+{
+	begin();
+	make_chain(1);
+	opts.keep = true;
+	T_OK(merge());
+	shows("/m/leaf");
+	shows("/m/base");
+	end();
+}
+
+static void siblings_are_refused_and_only_force_breaks_them(void)
+{
+	begin();
+	make_chain(2);
+	t_chain_create(&tc, "/m/twin", "/m/one", MIB, T_CHAIN_LEN);
+	t_chain_create(&tc, "/m/other", "/m/base", MIB, T_CHAIN_LEN);
+	others[0] = "/m/other";
+	others[1] = "/m/twin";
+	opts.depth = 2;
+	T_FAILS(merge(), VHDX_E_LINKAGE, "/m/other and 1 more");
+	T_EQ_U64(told[VHDX_MERGE_SIBLING], 2);
+	shows("/m/leaf");
+	T_OK(t_chain_read(&tc, "/m/twin", got));
+	opts.force = true;
+	T_OK(merge());
+	others[0] = others[1] = NULL;
+	shows("/m/base");
+	T_FAILS(t_chain_read(&tc, "/m/other", got), VHDX_E_LINKAGE, "");
+	T_FAILS(t_chain_read(&tc, "/m/twin", got), VHDX_E_NOPARENT, "");
+	end();
+}
+
+static void what_cannot_be_opened_may_be_a_child(void)
+{
+	begin();
+	make_chain(1);
+	t_chain_create(&tc, "/m/torn", NULL, MIB, T_CHAIN_LEN);
+	tc.oc.fault = (struct fault_rule){ .ops = FAULT_OPEN, .nth = 1,
+					   .sys_errno = EIO, .sticky = true };
+	tc.oc.fault_path = "/m/torn";
+	others[0] = "/m/torn";
+	T_FAILS(merge(), VHDX_E_IO, "cannot tell whether");
+	T_EQ_U64(told[VHDX_MERGE_UNKNOWN], 1);
+	opts.force = true;
+	T_OK(merge());
+	others[0] = NULL;
+	shows("/m/base");
+	end();
+}
+
+static void dry_run_changes_nothing(void)
+{
+	uint64_t before;
+
+	begin();
+	make_chain(2);
+	opts.dry_run = true;
+	opts.depth = 2;
+	before = crash_now(tc.oc.world);
+	T_OK(merge());
+	T_EQ_U64(crash_now(tc.oc.world), before);
+	T_EQ_U64(told[VHDX_MERGE_LAYER], 2);
+	T_EQ_U64(told[VHDX_MERGE_TARGET], 1);
+	T_TRUE(told_len > 0);
+	end();
+}
+
+static void missing_space_is_named_before_anything_changes(void)
+{
+	uint64_t before;
+	char text[64];
+
+	begin();
+	t_chain_create(&tc, "/m/base", NULL, MIB, T_CHAIN_LEN);
+	t_chain_create(&tc, "/m/leaf", "/m/base", MIB, T_CHAIN_LEN);
+	t_chain_write(&tc, "/m/leaf", MIB + 512, 100 * 512, 4);
+	tc.oc.free_len = 1000;
+	before = crash_now(tc.oc.world);
+	T_FAILS(merge(), VHDX_E_NOSPC, "");
+	snprintf(text, sizeof(text), "%llu bytes are missing",
+		 (unsigned long long)(res.need_len - 1000));
+	T_TRUE(strstr(t_err.text, text));
+	T_TRUE(res.need_len >= 100 * 512);
+	T_EQ_U64(res.alloc_len, MIB);
+	T_EQ_U64(crash_now(tc.oc.world), before);
+	tc.oc.free_len = res.need_len;
+	T_OK(merge());
+	end();
+}
+
+static void what_the_target_has_already_takes_no_space(void)
+{
+	begin();
+	t_chain_create(&tc, "/m/base", NULL, MIB, T_CHAIN_LEN);
+	t_chain_write(&tc, "/m/base", 0, 2 * MIB, 3);
+	t_chain_create(&tc, "/m/leaf", "/m/base", MIB, T_CHAIN_LEN);
+	t_chain_write(&tc, "/m/leaf", MIB - 512, 1024, 4);
+	opts.dry_run = true;
+	T_OK(merge());
+	T_EQ_U64(res.need_len, 0);
+	T_EQ_U64(res.alloc_len, 0);
+	T_EQ_U64(res.data_len, 1024);
+	end();
+}
+
+static void depth_is_at_most_the_chains(void)
+{
+	begin();
+	make_chain(2);
+	opts.depth = 3;
+	T_FAILS(merge(), VHDX_E_INVAL, "has 2 ancestors");
+	opts.depth = 0;
+	opts.into = "/m/leaf";
+	T_FAILS(merge(), VHDX_E_INVAL, "is no ancestor");
+	opts.into = NULL;
+	T_FAILS(merge_chain(&tc.oc.opener, tc.loop, "/m/base", &opts, &res,
+			    &t_err), VHDX_E_INVAL, "is no child");
+	T_FAILS(merge_chain(&tc.oc.opener, tc.loop, "/m/none", &opts, &res,
+			    &t_err), VHDX_E_NOTFOUND, "");
+	end();
+}
+
+static void files_in_use_are_left_alone(void)
+{
+	static const char *const names[] = { "/m/base", "/m/one", "/m/leaf" };
+	struct opener *op = &tc.oc.opener;
+	struct file *f;
+
+	begin();
+	make_chain(2);
+	opts.depth = 2;
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+		T_OK(op->open(op, tc.loop, names[i], 0, &f, &t_err));
+		T_FAILS(merge(), VHDX_E_BUSY, names[i]);
+		file_close(f);
+		T_TRUE(!t_chain_exists(&tc, "/m/leaf.merge"));
+	}
+	shows("/m/leaf");
+	T_OK(merge());
+	end();
+}
+
+static int stop(void *arg, uint64_t done_len, uint64_t total_len)
+{
+	unsigned *left = arg;
+
+	T_TRUE(done_len <= total_len);
+	return (*left)-- == 0;
+}
+
+static void canceled_merge_goes_on(void)
+{
+	unsigned left = 0;
+
+	begin();
+	make_chain(2);
+	opts.depth = 2;
+	opts.progress.fn = stop;
+	opts.progress.arg = &left;
+	T_FAILS(merge(), VHDX_E_CANCELED, "the same command goes on");
+	T_TRUE(t_chain_exists(&tc, "/m/leaf.merge"));
+	shows("/m/leaf");
+	opts.depth = 1;
+	T_FAILS(merge(), VHDX_E_INVAL, "2 levels deep");
+	opts.depth = 0;
+	opts.progress.fn = NULL;
+	T_OK(merge());
+	T_TRUE(res.resumed);
+	shows("/m/base");
+	T_TRUE(!t_chain_exists(&tc, "/m/one"));
+	end();
+}
+
+/* The merge stops when all is copied: the journal cannot be written again. */
+static void stop_before_links(void)
+{
+	tc.oc.fault = (struct fault_rule){ .ops = FAULT_REMOVE, .nth = 1,
+					   .sys_errno = EIO };
+	T_FAILS(merge(), VHDX_E_IO, "the same command goes on");
+	tc.oc.fault = (struct fault_rule){ 0 };
+}
+
+static void what_was_written_in_between_is_merged_too(void)
+{
+	begin();
+	make_chain(2);
+	opts.depth = 2;
+	stop_before_links();
+	shows("/m/leaf");
+	t_chain_write(&tc, "/m/leaf", 512, 1024, 77);
+	t_fill(want + 512, 1024, 77);
+	T_OK(merge());
+	shows("/m/base");
+	T_TRUE(!t_chain_exists(&tc, "/m/one"));
+	T_TRUE(!t_chain_exists(&tc, "/m/leaf"));
+	end();
+}
+
+static void changed_target_is_not_given_children(void)
+{
+	begin();
+	make_chain(1);
+	stop_before_links();
+	t_chain_write(&tc, "/m/base", 512, 1024, 77);
+	T_FAILS(merge(), VHDX_E_LINKAGE, "/m/base");
+	T_TRUE(t_chain_exists(&tc, "/m/leaf"));
+	end();
+}
+
+static void foreign_journal_is_refused(void)
+{
+	struct opener *op = &tc.oc.opener;
+
+	begin();
+	make_chain(1);
+	T_OK(op->put(op, tc.loop, "/m/leaf.merge", "hello\n", 6, &t_err));
+	T_FAILS(merge(), VHDX_E_CORRUPT, "/m/leaf.merge");
+	shows("/m/leaf");
+	end();
+}
+
+static void empty_child_just_goes(void)
+{
+	begin();
+	t_chain_create(&tc, "/m/base", NULL, MIB, T_CHAIN_LEN);
+	t_chain_write(&tc, "/m/base", 0, 512, 3);
+	t_chain_create(&tc, "/m/leaf", "/m/base", MIB, T_CHAIN_LEN);
+	t_chain_create(&tc, "/m/grand", "/m/leaf", MIB, T_CHAIN_LEN);
+	T_OK(t_chain_read(&tc, "/m/leaf", want));
+	others[0] = "/m/grand";
+	T_OK(merge());
+	others[0] = NULL;
+	shows("/m/base");
+	shows("/m/grand");
+	end();
+}
+
+static void discarded_blocks_hide_the_parents_data(void)
+{
+	begin();
+	t_chain_create(&tc, "/m/base", NULL, MIB, T_CHAIN_LEN);
+	t_chain_write(&tc, "/m/base", 0, T_CHAIN_LEN, 3);
+	t_chain_create(&tc, "/m/one", "/m/base", 2 * MIB, T_CHAIN_LEN);
+	t_chain_create(&tc, "/m/leaf", "/m/one", MIB, T_CHAIN_LEN);
+	t_chain_discard(&tc, "/m/leaf", MIB, MIB);
+	T_OK(t_chain_read(&tc, "/m/leaf", want));
+	T_TRUE(want[MIB] == 0 && want[MIB - 1] != 0);
+	T_OK(merge());
+	shows("/m/one");
+	t_chain_sound(&tc, "/m/one");
+	end();
+}
+
+static const struct t_test tests[] = {
+	T_TEST(child_goes_into_its_parent),
+	T_TEST(many_levels_go_at_once),
+	T_TEST(target_may_be_a_child_itself),
+	T_TEST(grandchildren_follow),
+	T_TEST(kept_child_still_opens_and_those_between_do_not),
+	T_TEST(kept_child_on_its_own_parent_still_opens),
+	T_TEST(siblings_are_refused_and_only_force_breaks_them),
+	T_TEST(what_cannot_be_opened_may_be_a_child),
+	T_TEST(dry_run_changes_nothing),
+	T_TEST(missing_space_is_named_before_anything_changes),
+	T_TEST(what_the_target_has_already_takes_no_space),
+	T_TEST(depth_is_at_most_the_chains),
+	T_TEST(files_in_use_are_left_alone),
+	T_TEST(canceled_merge_goes_on),
+	T_TEST(what_was_written_in_between_is_merged_too),
+	T_TEST(changed_target_is_not_given_children),
+	T_TEST(foreign_journal_is_refused),
+	T_TEST(empty_child_just_goes),
+	T_TEST(discarded_blocks_hide_the_parents_data),
+	T_END
+};
+
+const struct t_suite t_suite_merge = { "merge", tests };
