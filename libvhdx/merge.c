@@ -305,6 +305,11 @@ static int is_copied(struct merge *m, bool *copied, struct vhdx_err *e)
 	*copied = m->j.phase == MERGE_LINK;
 	if (!*copied)
 		return 0;
+	rc = merge_open(m, m->j.target.path, false, &m->j.new_id, &img, e);
+	if (rc)
+		return rc;
+	m->format = img->info.format;
+	(void)img->ops->close(img, NULL);
 	rc = merge_open(m, m->child, false, NULL, &img, &err);
 	if (rc == VHDX_E_NOTFOUND)
 		return 0;
@@ -356,8 +361,16 @@ int merge_chain(const struct opener *o, struct loop *l, const char *child,
 		const struct vhdx_merge_opts *opts,
 		struct vhdx_merge_result *result, struct vhdx_err *e)
 {
+	return merge_chain_on(o, NULL, l, child, opts, result, e);
+}
+
+int merge_chain_on(const struct opener *o, const struct family_host *host,
+		   struct loop *l, const char *child,
+		   const struct vhdx_merge_opts *opts,
+		   struct vhdx_merge_result *result, struct vhdx_err *e)
+{
 	struct vhdx_merge_result unwanted;
-	struct merge m = { .opener = o, .loop = l, .opts = opts };
+	struct merge m = { .opener = o, .host = host, .loop = l, .opts = opts };
 	char *real = real_path(child);
 	size_t len = real ? strlen(real) : 0;
 	int rc;

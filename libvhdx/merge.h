@@ -11,7 +11,17 @@
 #include "merge_journal.h"
 #include "vhdx_chain.h"
 
-/* vhdx_merge() over any files; opts->children NULL: there are none. */
+struct family_host;
+
+/* vhdx_merge() over any files. Children are looked for among opts->children; if
+ * that is NULL in the folders of the merged files, on `host` (family.h). */
+int merge_chain_on(const struct opener *o, const struct family_host *host,
+		   struct loop *l, const char *child,
+		   const struct vhdx_merge_opts *opts,
+		   struct vhdx_merge_result *result,
+		   struct vhdx_err *e) must_check;
+
+/* The same without folders: opts->children are all there are. */
 int merge_chain(const struct opener *o, struct loop *l, const char *child,
 		const struct vhdx_merge_opts *opts,
 		struct vhdx_merge_result *result,
@@ -22,9 +32,10 @@ int merge_chain(const struct opener *o, struct loop *l, const char *child,
 struct merge {
 	const struct opener *opener;
 	struct loop *loop;
+	const struct family_host *host; /* NULL: no folder is looked into */
 	const struct vhdx_merge_opts *opts;
 	struct vhdx_merge_result *result;
-	const char *child;    /* as given */
+	const char *child;    /* the file, not a symbolic link to it */
 	char *journal_path;   /* owned */
 	bool has_journal;     /* it is on the disk */
 	struct merge_journal j;

@@ -4,9 +4,12 @@
  * by one, and sorted by whose identity they name. What cannot be opened may be
  * anything, and is counted as if it were broken by the merge.
  */
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "family.h"
+#include "mem.h"
 #include "merge.h"
 
 struct kin {
@@ -92,7 +95,9 @@ static void add_unknown(struct kin *k, const char *path,
 		k->err = *err;
 }
 
-static int sort(struct kin *k, const char *path, struct vhdx_err *e)
+/* may_be_gone: an earlier run found it. */
+static int sort(struct kin *k, const char *path, bool may_be_gone,
+		struct vhdx_err *e)
 {
 	struct merge *m = k->m;
 	struct vhdx_err err;
@@ -104,6 +109,8 @@ static int sort(struct kin *k, const char *path, struct vhdx_err *e)
 	rc = merge_open(m, path, false, NULL, &img, &err);
 	if (rc == VHDX_E_NOMEM)
 		return err_copy(e, &err, rc);
+	if (rc == VHDX_E_NOTFOUND && may_be_gone)
+		return 0;
 	if (rc) {
 		if (!k->final)
 			add_unknown(k, path, &err);
@@ -132,9 +139,10 @@ static int refuse_siblings(const struct kin *k, struct vhdx_err *e)
 			 k->sibling_cnt - 1);
 	if (vhd)
 		return err_set(e, VHDX_E_LINKAGE, "%s%s: is a child of what "
-			       "the merge changes, and would then show wrong data "
-			       "without notice, as a VHD cannot tell: merge, "
-			       "flatten or remove it first", k->first, more);
+			       "the merge changes, and would then show wrong "
+			       "data without notice, as a VHD cannot tell: "
+			       "merge, flatten or remove it first", k->first,
+			       more);
 	return err_set(e, VHDX_E_LINKAGE, "%s%s: is a child of what the merge "
 		       "changes, and could never be opened again: merge, "
 		       "flatten or remove it first, or lose it with --force",
@@ -155,21 +163,116 @@ static int verdict(const struct kin *k, struct vhdx_err *e)
 			"the merge changes (--force: it is not)");
 }
 
+/* ---- looking around ------------------------------------------------------ */
+
+/* Whether what is known of the image says that it need not be looked at: it
+ * may be in use, and that is nobody's business here. */
+static bool is_stranger(const struct kin *k, const struct vhdx_found *im)
+{
+	const struct merge *m = k->m;
+	struct parent_ref ref = { .linkage_cnt = im->linkage_cnt };
+
+	if (!im->known)
+		return false;
+	memcpy(ref.linkage, im->linkage, sizeof(im->linkage));
+	for (unsigned i = 0; i < m->layers.cnt; i++)
+		if (merge_names_id(&ref, &m->layers.v[i].id))
+			return false;
+	return !merge_names_id(&ref, &m->j.child.id) &&
+	       !merge_names_id(&ref, &m->target_id) &&
+	       !merge_names_id(&ref, &m->j.new_id);
+}
+
+static int sort_forest(struct kin *k, const struct vhdx_scan_opts *so,
+		       struct vhdx_err *e)
+{
+	const struct merge *m = k->m;
+	struct family_opts fo = { .host = m->host, .scan = so };
+	struct vhdx_forest *f;
+	int rc = family_scan(m->opener, m->loop, &fo, &f, e);
+
+	for (size_t i = 0; !rc && i < f->cnt; i++)
+		if (!is_stranger(k, &f->images[i]))
+			rc = sort(k, f->images[i].path, false, e);
+	vhdx_forest_free(f);
+	return rc;
+}
+
+struct folders {
+	char **v;
+	unsigned cnt;
+};
+
+static int add_folder(struct folders *fs, const char *file, struct vhdx_err *e)
+{
+	char buf[PATH_MAX];
+	const char *slash = strrchr(file, '/');
+	size_t len = slash ? (size_t)(slash - file) : 0;
+
+	if (len >= sizeof(buf))
+		return 0; /* nothing was opened there either */
+	memcpy(buf, file, len);
+	strcpy(buf + len, !slash ? "." : len ? "" : "/");
+	for (unsigned i = 0; i < fs->cnt; i++)
+		if (is_same_file(fs->v[i], buf))
+			return 0;
+	fs->v[fs->cnt] = mem_strdup(buf);
+	if (!fs->v[fs->cnt])
+		return err_set(e, VHDX_E_NOMEM, "%s: out of memory", file);
+	fs->cnt++;
+	return 0;
+}
+
+static int sort_folders(struct kin *k, struct vhdx_err *e)
+{
+	const struct merge *m = k->m;
+	struct vhdx_scan_opts so = { 0 };
+	struct folders fs = { 0 };
+	int rc;
+
+	fs.v = mem_array(m->layers.cnt + 2, sizeof(*fs.v));
+	if (!fs.v)
+		return err_set(e, VHDX_E_NOMEM, "no memory for folders");
+	rc = add_folder(&fs, m->child, e);
+	if (!rc)
+		rc = add_folder(&fs, m->j.target.path, e);
+	for (unsigned i = 0; !rc && i < m->layers.cnt; i++)
+		rc = add_folder(&fs, m->layers.v[i].path, e);
+	so.folders = (const char *const *)fs.v;
+	so.folder_cnt = fs.cnt;
+	if (!rc)
+		rc = sort_forest(k, &so, e);
+	for (unsigned i = 0; i < fs.cnt; i++)
+		mem_free(fs.v[i]);
+	mem_free(fs.v);
+	return rc;
+}
+
+static int sort_given(struct kin *k, struct vhdx_err *e)
+{
+	const struct vhdx_merge_opts *o = k->m->opts;
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < o->children_cnt; i++)
+		rc = sort(k, o->children[i], false, e);
+	return rc;
+}
+
 int merge_kin(struct merge *m, bool final, struct vhdx_err *e)
 {
 	struct merge_names old = { 0 };
 	struct kin k = { .m = m, .old = &old, .final = final };
-	int rc = 0;
+	int rc;
 
 	if (!final) { /* they are found again */
 		old = m->j.grands;
 		m->j.grands = (struct merge_names){ 0 };
 	}
-	for (unsigned i = 0; !rc && i < m->opts->children_cnt; i++)
-		rc = sort(&k, m->opts->children[i], e);
+	rc = m->opts->children || !m->host ? sort_given(&k, e) :
+					     sort_folders(&k, e);
 	for (unsigned i = 0; !rc && i < old.cnt; i++)
 		if (!is_in(&m->j.grands, old.v[i].path))
-			rc = sort(&k, old.v[i].path, e);
+			rc = sort(&k, old.v[i].path, true, e);
 	merge_names_free(&old);
 	return rc ? rc : verdict(&k, e);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* vhdx_merge(): host files, and a loop of its own. */
+#include "family.h"
 #include "merge.h"
 
 int vhdx_merge(const char *child, const struct vhdx_merge_opts *opts,
@@ -11,8 +12,8 @@ int vhdx_merge(const char *child, const struct vhdx_merge_opts *opts,
 
 	if (rc)
 		return rc;
-	rc = merge_chain(&opener_default, loop, child, opts ? opts : &none,
-			 result, e);
+	rc = merge_chain_on(&opener_default, &family_host_default, loop, child,
+			    opts ? opts : &none, result, e);
 	loop_free(loop);
 	return rc;
 }

@@ -26,6 +26,7 @@ extern const struct cmd cmd_create, cmd_discard, cmd_info, cmd_log, cmd_map;
 extern const struct cmd cmd_read, cmd_write;
 extern const struct cmd cmd_set, cmd_set_parent;
 extern const struct cmd cmd_doctor;
+extern const struct cmd cmd_merge;
 
 /* Runs argv[0] out of the table: the whole name or a prefix that only one
  * entry has. `within`: what was typed before it ("vhdtool"). */

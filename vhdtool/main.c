@@ -18,6 +18,7 @@
 static const struct cmd *const commands[] = {
 	&cmd_create, &cmd_info,	   &cmd_check,	 &cmd_log,
 	&cmd_map,    &cmd_read,	   &cmd_write,	 &cmd_convert,
+	&cmd_merge,
 	&cmd_set_parent, &cmd_set,
 	&cmd_doctor,
 	&cmd_compare, &cmd_discard, &cmd_bench,	 NULL,
