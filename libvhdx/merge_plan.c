@@ -93,15 +93,17 @@ static int choose(struct plan *p, struct vhdx_err *e)
 
 /* The path under which the journal can name the file, wherever it is read, and
  * under which it can be removed: not that of a symbolic link. */
-static int add_name(struct merge_names *names, const struct image *img,
-		    struct vhdx_err *e)
+static int add_name(struct merge *m, struct merge_names *names,
+		    const struct image *img, struct vhdx_err *e)
 {
-	const char *path = img->file->path;
+	const char *path = img->file->path, *slash = strrchr(m->child, '/');
+	size_t folder_len = slash ? (size_t)(slash - m->child) + 1 : 0;
+	bool near = strncmp(path, m->child, folder_len) == 0;
 	char real[PATH_MAX];
 	struct stat st;
 	bool link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
 
-	if ((link || path[0] != '/') && realpath(path, real))
+	if ((link || (path[0] != '/' && !near)) && realpath(path, real))
 		path = real;
 	return merge_names_add(names, path, &img->identity, e);
 }
@@ -113,7 +115,7 @@ static int note_names(struct plan *p, struct vhdx_err *e)
 	int rc = 0;
 
 	for (unsigned i = 0; !rc && i <= p->n; i++)
-		rc = add_name(&all, p->chain->layers[i], e);
+		rc = add_name(m, &all, p->chain->layers[i], e);
 	for (unsigned i = 0; !rc && i < p->n; i++)
 		rc = merge_names_add(&m->layers, all.v[i].path, &all.v[i].id,
 				     e);

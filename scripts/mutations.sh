@@ -41,6 +41,10 @@ while IFS=$'\t' read -r name rule; do
 		out=$(by_suite owner "$name")
 		rc=$?
 		;;
+	MERGE_*)
+		out=$(by_suite merge_crash "$name")
+		rc=$?
+		;;
 	*)
 		out=$($crash "${profile[@]}" --mutation "$name" \
 			--expect-failure --seconds "$limit" 2>/dev/null)

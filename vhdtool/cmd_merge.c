@@ -10,6 +10,7 @@
 #include "intr.h"
 #include "out.h"
 #include "progress.h"
+#include "vhdx_chain.h"
 
 struct merge_args {
 	struct opt_list search, children;
