@@ -20,6 +20,7 @@
 #include "intr.h"
 #include "msg.h"
 #include "out.h"
+#include "vhdx_edit.h"
 
 __attribute__((format(printf, 2, 3)))
 static void tell(json_t *done, const char *fmt, ...)
@@ -51,16 +52,37 @@ static void replay(const struct doctor_problem *p, json_t *done)
 		     out_count(cnt, "entry", "entries", buf));
 }
 
+static void record_path(const struct doctor *d, const struct doctor_problem *p,
+			json_t *done)
+{
+	const char *parent = d->forest->images[p->parent].path;
+	struct vhdx_set_parent_opts opts = {
+		.msg = msg_from_library,
+		.msg_arg = (void *)(uintptr_t)p->path,
+	};
+	struct vhdx_check_result r;
+	struct vhdx_err err;
+	/* A damaged image is not to be written to; the report will tell. */
+	if (vhdx_check(p->path, 0, NULL, NULL, &r, &err) || r.errors)
+		return;
+	if (vhdx_set_parent(p->path, parent, &opts, NULL, &err))
+		(void)msg_err(p->path, &err);
+	else
+		tell(done, "%s: its parent is recorded as %s now", p->path,
+		     parent);
+}
+
 static void mend(const struct doctor *d, const struct doctor_problem *p,
 		 json_t *done)
 {
-	(void)d;
 	switch (p->mend) {
 	case MEND_REPLAY:
 		replay(p, done);
 		break;
-	case MEND_MERGE:
 	case MEND_PATH:
+		record_path(d, p, done);
+		break;
+	case MEND_MERGE:
 	case MEND_NOTHING:
 		break;
 	}
