@@ -14,7 +14,7 @@ for file in a.vhdx a.vhd a.raw; do
 	at_exit "kill $pid 2>/dev/null"
 	head -c 65536 /dev/zero >&7
 	for i in $(seq 100); do
-		ls -l /proc/$pid/fd 2>/dev/null | grep -q "$file$" && break
+		ls -l /proc/$pid/fd 2>/dev/null | grep -q "^lrwx.*$file\$" && break
 		[ $i != 100 ] || fail "the writer does not start"
 		sleep 0.05
 	done

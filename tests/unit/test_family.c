@@ -296,6 +296,38 @@ static void child_of_a_damaged_file_cannot_be_told(void)
 	finish();
 }
 
+/* Somebody writes to these: they cannot be locked, but read. */
+static int open_busy(const struct opener *o, struct loop *l, const char *path,
+		     unsigned flags, struct file **out, struct vhdx_err *e)
+{
+	(void)o;
+	if (strncmp(path, "/busy", 5) == 0 && !(flags & OPENER_NOLOCK))
+		return err_set(e, VHDX_E_BUSY, "%s: in use", path);
+	return om.opener.open(&om.opener, l, path, flags, out, e);
+}
+
+static void busy_image_is_known_but_says_busy(void)
+{
+	static const struct opener busy = { .open = open_busy };
+	const char *folder = "/";
+	struct vhdx_scan_opts so = { .folders = &folder, .folder_cnt = 1 };
+	struct family_opts fo = { &mem_host, note_open, &so };
+
+	start();
+	put("/busy1.vhdx", (struct note){ 3, 2, .path = ".\\b.vhdx" });
+	put("/busy2.vhdx", (struct note){ .id = 4 });
+	put("/busy3.vhdx", (struct note){ .damaged = true });
+	put("/b.vhdx", (struct note){ .id = 2 });
+	T_OK(family_scan(&busy, loop, &fo, &forest, &t_err));
+	T_EQ_U64(image("/busy1.vhdx")->code, VHDX_E_BUSY);
+	T_EQ_U64(kin("/busy1.vhdx", "/b.vhdx"), VHDX_KIN_CHILD);
+	T_EQ_U64(kin("/busy2.vhdx", "/b.vhdx"), VHDX_KIN_NONE);
+	T_EQ_U64(image("/busy3.vhdx")->code, VHDX_E_BUSY);
+	T_EQ_U64(kin("/busy3.vhdx", "/b.vhdx"), VHDX_KIN_UNKNOWN);
+	T_EQ_U64(opener_mem_find(&om, "/busy3.vhdx")->open_cnt, 2);
+	finish();
+}
+
 static void raw_content_under_an_image_name_is_damage(void)
 {
 	start();
@@ -466,6 +498,7 @@ static const struct t_test tests[] = {
 	T_TEST(of_two_copies_the_one_led_to_is_the_parent),
 	T_TEST(damaged_image_might_be_anybodys_child),
 	T_TEST(child_of_a_damaged_file_cannot_be_told),
+	T_TEST(busy_image_is_known_but_says_busy),
 	T_TEST(raw_content_under_an_image_name_is_damage),
 	T_TEST(other_names_are_known_by_content),
 	T_TEST(leftovers_are_told_apart_from_images),
