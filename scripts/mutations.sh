@@ -26,6 +26,8 @@ while IFS=$'\t' read -r name rule; do
 	began=$SECONDS
 	profile=()
 	case $name in
+	VHD_CHILD_* | VHD_BITS_* | VHD_SYNC_AFTER_BITS)
+		profile=(--profile vhdchild) ;;
 	VHD_*) profile=(--profile vhd) ;; # no other can see it
 	esac
 	case $name in

@@ -9,6 +9,7 @@
 #include "guid.h"
 #include "le.h"
 #include "locator.h"
+#include "vhd1_load.h"
 #include "vhdx_create.h"
 
 #define PARENTS_MAX 8
@@ -17,6 +18,11 @@ static struct parent {
 	const struct profile *pf;
 	struct memimg img, pristine;
 } parents[PARENTS_MAX];
+
+static bool is_vhd(const struct profile *pf)
+{
+	return pf->format == VHDX_FORMAT_VHD;
+}
 
 static struct parent *parent_of(const struct profile *pf)
 {
@@ -39,7 +45,7 @@ static struct image *open_parent(struct parent *p, struct loop *l,
 	if (file_mem_new(l, "parent", &p->img, &f, &e))
 		abort();
 	f->writable = writable;
-	if (vhdx_image_open(f, &o, &img, &e)) {
+	if (image_open(f, p->pf->format, &o, &img, &e)) {
 		fprintf(stderr, "opening the parent: %s\n", e.text);
 		abort();
 	}
@@ -51,7 +57,7 @@ static struct image *open_parent(struct parent *p, struct loop *l,
 static void create(struct parent *p, struct loop *l)
 {
 	struct vhdx_create_opts o = {
-		.format = VHDX_FORMAT_VHDX, .type = VHDX_TYPE_DYNAMIC,
+		.format = p->pf->format, .type = VHDX_TYPE_DYNAMIC,
 		.type_given = true, .block_len = 2 * MIB,
 		.size_len = parent_len(p->pf->size_len),
 		.sector_len = p->pf->sector_len };
@@ -61,7 +67,8 @@ static void create(struct parent *p, struct loop *l)
 
 	if (vhdx_create_plan(&o, &file_len, &host_len, &e) ||
 	    file_mem_new(l, "parent", &p->img, &f, &e) ||
-	    vhdx_image_create(f, &o, &e))
+	    (is_vhd(p->pf) ? vhd1_image_create(f, &o, &e)
+			   : vhdx_image_create(f, &o, &e)))
 		abort();
 	file_close(f);
 }
@@ -110,10 +117,18 @@ void parent_prepare(const struct profile *pf)
 
 /* ---- using it ------------------------------------------------------------ */
 
-int parent_add_child(struct file *f, const struct profile *pf,
-		     const struct vhdx_create_opts *o, struct vhdx_err *e)
+static int add_vhd_child(struct file *f, struct image *parent,
+			 const struct vhdx_create_opts *o, struct vhdx_err *e)
 {
-	struct image *img = open_parent(parent_of(pf), f->loop, false);
+	struct vhdx_create_opts child = *o;
+
+	child.parent = "/nowhere/parent";
+	return vhd1_image_create_child(f, "/nowhere/child", &child, parent, e);
+}
+
+static int add_vhdx_child(struct file *f, struct image *img,
+			  const struct vhdx_create_opts *o, struct vhdx_err *e)
+{
 	struct locator loc = { 0 };
 	struct create_child child;
 	uint8_t item[1024];
@@ -131,21 +146,61 @@ int parent_add_child(struct file *f, const struct profile *pf,
 	if (!rc)
 		rc = vhdx_child_create(f, o, &child, e);
 	locator_free(&loc);
-	if (img->ops->close(img, e))
+	return rc;
+}
+
+int parent_add_child(struct file *f, const struct profile *pf,
+		     const struct vhdx_create_opts *o, struct vhdx_err *e)
+{
+	struct image *img = open_parent(parent_of(pf), f->loop, false);
+	int rc = is_vhd(pf) ? add_vhd_child(f, img, o, e)
+			    : add_vhdx_child(f, img, o, e);
+
+	if (img->ops->close(img, NULL))
 		abort();
 	return rc;
+}
+
+static void add_junk(struct memimg *img, uint64_t at, uint64_t len)
+{
+	uint8_t junk[MEMIMG_PAGE];
+
+	for (size_t i = 0; i < sizeof(junk); i++)
+		junk[i] = (uint8_t)(i * 29 + i / 7 + 0x5a);
+	memimg_resize(img, at + len);
+	for (uint64_t i = 0; i < len; i += sizeof(junk))
+		memimg_write(img, at + i, junk, sizeof(junk));
+}
+
+/* Every other block has a place, with junk in it and no bit set. */
+static void add_empty_blocks(struct memimg *img, const struct profile *pf)
+{
+	uint32_t bitmap_len = vhd1_bitmap_len(pf->block_len);
+	uint8_t footer[VHD1_FOOTER_LEN], header[VHD1_HEADER_LEN], entry[4];
+	struct vhd1_header h;
+
+	memimg_read(img, 0, footer, sizeof(footer));
+	memimg_read(img, VHD1_FOOTER_LEN, header, sizeof(header));
+	if (vhd1_header_decode(header, VHD1_FOOTER_LEN, &h, NULL))
+		abort();
+	memimg_resize(img, img->size - VHD1_FOOTER_LEN);
+	for (uint32_t blk = 0; blk < h.bat_cnt; blk += 2) {
+		uint64_t at = img->size;
+
+		memimg_resize(img, at + bitmap_len);
+		add_junk(img, at + bitmap_len, pf->block_len);
+		put_be32(entry, (uint32_t)(at / VHD1_SECTOR));
+		memimg_write(img, h.bat_off + 4 * blk, entry, sizeof(entry));
+	}
+	memimg_write(img, img->size, footer, sizeof(footer));
 }
 
 static void add_bitmap(struct memimg *img, const struct layout *l, uint64_t blk)
 {
 	uint64_t at = img->size;
-	uint8_t entry[8], junk[MEMIMG_PAGE];
+	uint8_t entry[8];
 
-	for (size_t i = 0; i < sizeof(junk); i++)
-		junk[i] = (uint8_t)(i * 29 + i / 7 + 0x5a);
-	memimg_resize(img, at + MIB);
-	for (uint64_t i = 0; i < MIB; i += sizeof(junk))
-		memimg_write(img, at + i, junk, sizeof(junk));
+	add_junk(img, at, MIB);
 	put_le64(entry, bat_entry_make(BAT_SB_PRESENT, at));
 	memimg_write(img, bat_bitmap_pos(l, blk), entry, sizeof(entry));
 }
@@ -160,6 +215,10 @@ void child_add_bits(struct memimg *img, struct loop *l,
 	struct vhdx_err e;
 	struct file *f;
 
+	if (is_vhd(pf)) {
+		add_empty_blocks(img, pf);
+		return;
+	}
 	if (file_mem_new(l, "child", img, &f, &e) ||
 	    vhdx_image_open(f, &o, &child, &e))
 		abort();

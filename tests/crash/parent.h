@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parent of the disks that have one: a VHDX image in memory, made once per
+ * The parent of the disks that have one: an image in memory, made once per
  * process and profile and never changed. About half of its sectors, in short
  * runs, hold what value_fill() makes of GEN_PARENT; the others read as zeros,
  * and it ends a little before its child does. Of a large disk only the
@@ -28,7 +28,8 @@ int parent_add_child(struct file *f, const struct profile *pf,
 		     struct vhdx_err *e) must_check;
 
 /* Gives the child what another program may leave: a sector bitmap for each
- * chunk, full of bits that mean nothing, as no block is partially present. */
+ * chunk, full of bits that mean nothing, as no block is partially present; in
+ * a VHD, blocks full of junk that have no bit set. */
 void child_add_bits(struct memimg *img, struct loop *l,
 		    const struct profile *pf);
 

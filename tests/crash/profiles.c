@@ -54,6 +54,11 @@ const struct profile profiles[] = {
 	  KB(32), 100, 100, 60, 60, 60, NULL },
 	{ "vhd", VHD, DYN, 12 * MIB, KB(512), 512, SPREAD_ANY, 2, 60, 4,
 	  KB(64), 100, 120, 60, 60, 60, NULL },
+	{ "vhdchild", VHD, DIFF, 12 * MIB, KB(512), 512, SPREAD_CHILD, 2, 60, 6,
+	  KB(32), 120, 120, 60, 60, 60, NULL },
+	/* A bitmap takes several sectors. */
+	{ "vhdchildbig", VHD, DIFF, 36 * MIB, MB(16), 512, SPREAD_CHILD, 2, 50,
+	  6, KB(64), 120, 100, 60, 60, 60, NULL },
 	{ "vhdfixed", VHD, FIX, 4 * MIB, 0, 512, SPREAD_ANY, 2, 40, 6, KB(32),
 	  100, 100, 60, 60, 60, NULL },
 	{ "raw", VHDX_FORMAT_RAW, FIX, 4 * MIB, 0, 512, SPREAD_ANY, 2, 40, 6,
