@@ -100,7 +100,11 @@
 	M(VHD_SYNC_AFTER_BITS, \
 	  "V4: the bits are durable when a flush completes") \
 	M(VHD_CHILD_ZEROES, \
-	  "V11: zeroes are written down in a child, or the parent shows")
+	  "V11: zeroes are written down in a child, or the parent shows") \
+	M(VHD_HEADER_FIRST, \
+	  "S1: a new header is durable before a footer names it") \
+	M(VHD_COPY_FOLLOWS, \
+	  "S3: the footer copy names the new header before a block may follow")
 
 #define MUTATION_ENUM(name, text) MUT_##name,
 enum mutation { MUT_NONE, MUTATION_LIST(MUTATION_ENUM) MUT_CNT };

@@ -123,7 +123,14 @@ static void check_missing(struct vhd1_check *k, enum check_fix fix)
 static void check_differing(struct vhd1_check *k, bool grave,
 			    enum check_fix fix)
 {
-	if (grave)
+	if (k->ft.switched)
+		check_say(k->c, VHDX_SEV_WARNING, fix, VHDX_OBJ_FOOTER, 16,
+			  SPEC, "the footer copy at file offset 0 names the "
+			  "dynamic disk header at %ju, the footer in force the "
+			  "one at %ju: a change of the header was interrupted",
+			  (uintmax_t)k->ft.head.f.data_off,
+			  (uintmax_t)k->ft.end.f.data_off);
+	else if (grave)
 		check_error(k->c, VHDX_OBJ_FOOTER, k->ft.end.off, SPEC,
 			    "the footer at file offset %ju and its copy at 0 "
 			    "disagree on the size, the type or the place of "
@@ -191,8 +198,9 @@ static void tell_gap(void *arg, uint64_t off, uint64_t len)
 {
 	struct vhd1_check *k = arg;
 
+	len -= vhd1_former_len(k->f, &k->bat, off, len);
 	if (len < VHD1_SLACK_LEN)
-		return;
+		return; /* or kept for the header's next change */
 	/* A writer that crashed leaves such places, and Xen a map behind the
 	 * BAT: nothing is wrong. */
 	k->c->result->leaked_len += len;

@@ -138,6 +138,13 @@ void vhd1_footer_encode(const struct vhd1_footer *in,
 		 vhd1_checksum(b, VHD1_FOOTER_LEN, FOOTER_SUM_POS));
 }
 
+void vhd1_footer_lead(uint8_t b[VHD1_FOOTER_LEN], uint64_t data_off)
+{
+	put_be64(b + 16, data_off);
+	put_be32(b + FOOTER_SUM_POS,
+		 vhd1_checksum(b, VHD1_FOOTER_LEN, FOOTER_SUM_POS));
+}
+
 static void decode_parent_name(const uint8_t *b, char *out, size_t cap)
 {
 	uint16_t units[PARENT_NAME_UNITS];

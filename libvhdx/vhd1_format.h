@@ -82,6 +82,9 @@ int vhd1_footer_decode(const uint8_t b[VHD1_FOOTER_LEN], uint64_t off,
 void vhd1_footer_encode(const struct vhd1_footer *in,
 			uint8_t b[VHD1_FOOTER_LEN]);
 
+/* Leads an encoded footer to a header at data_off; the rest of it stays. */
+void vhd1_footer_lead(uint8_t b[VHD1_FOOTER_LEN], uint64_t data_off);
+
 /* Cookie, checksum, version (UNSUPPORTED), block size. */
 int vhd1_header_decode(const uint8_t b[VHD1_HEADER_LEN], uint64_t off,
 		       struct vhd1_header *out, struct vhdx_err *e) must_check;

@@ -151,6 +151,9 @@ int vhd1_refuse(const struct vhd1 *v, struct vhdx_err *e);
 /* Completes every map on the list with res; why is copied. */
 void vhd1_complete_maps(struct list *maps, int res, const struct vhdx_err *why);
 
+/* Blocking. */
+int vhd1_flush_blocking(struct vhd1 *v, struct vhdx_err *e) must_check;
+
 /* vhd1_place.c: [async] as map_write of image.h. */
 int vhd1_place_init(struct vhd1 *v, struct vhdx_err *e) must_check;
 bool vhd1_place(struct vhd1 *v, struct image_map *m);

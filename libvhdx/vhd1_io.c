@@ -8,7 +8,8 @@
  * Invariants of the write path:
  *
  * V1  The footer copy at 0 is valid before the first byte is changed, and is
- *     not changed while the image is open. So the footer at the end may be
+ *     not changed while the image is open (but to name another header, when
+ *     the footer at the end is durable: vhd1_relink.c). So the footer at the end may be
  *     overwritten by a new block (open mends the copy, vhd1_open.c).
  * V2  A block's place is behind everything that was in the file at open (what
  *     an earlier crash left behind the last block is cut off, durably, then),
@@ -58,6 +59,7 @@
 
 #include "mem.h"
 #include "mutation.h"
+#include "vhd1_relink.h"
 #include "vhd1_sectors.h"
 
 static struct vhd1 *vhd1_of(struct image *img)
@@ -230,7 +232,7 @@ static void flush_finished(struct image_flush *fl)
 	container_of(fl, struct blocking_flush, fl)->finished = true;
 }
 
-static int flush_blocking(struct vhd1 *v, struct vhdx_err *e)
+int vhd1_flush_blocking(struct vhd1 *v, struct vhdx_err *e)
 {
 	struct blocking_flush b = { .fl.done = flush_finished };
 
@@ -281,7 +283,7 @@ static int vhd1_close(struct image *img, struct vhdx_err *e)
 	int rc = 0;
 
 	if (img->writable) {
-		rc = flush_blocking(v, e);
+		rc = vhd1_flush_blocking(v, e);
 		if (rc == 0)
 			rc = settle_end(v, e);
 	}
@@ -298,6 +300,8 @@ static const struct image_ops vhd1_ops = {
 	.unmap = vhd1_unmap,
 	.flush = vhd1_flush,
 	.close = vhd1_close,
+	.set_parent = vhd1_set_parent,
+	.adopt = vhd1_adopt,
 };
 
 static int init_write(struct vhd1 *v, uint64_t end_off, struct vhdx_err *e)

@@ -77,6 +77,17 @@ static void choose(struct vhd1_footers *ft)
 	ft->use = end->valid ? end : head->valid ? head : NULL;
 }
 
+static bool is_switched(struct file *f, const struct vhd1_footers *ft)
+{
+	const struct vhd1_footer *a = &ft->end.f, *b = &ft->head.f;
+	struct vhd1_header h;
+
+	return ft->end.valid && ft->head.valid && a->type == b->type &&
+	       a->data_off != b->data_off &&
+	       vhd1_header_load(f, a, &h, NULL) == 0 &&
+	       vhd1_header_load(f, b, &h, NULL) == 0;
+}
+
 int vhd1_footers_load(struct file *f, struct vhd1_footers *out,
 		      struct vhdx_err *e)
 {
@@ -92,6 +103,7 @@ int vhd1_footers_load(struct file *f, struct vhd1_footers *out,
 	if (rc)
 		return rc;
 	choose(out);
+	out->switched = is_switched(f, out);
 	if (out->use)
 		return 0;
 	/* Of two bad ones, tell of the one that was a footer once. */
@@ -108,8 +120,9 @@ bool vhd1_footers_differ(const struct vhd1_footers *ft, bool *grave)
 	if (!ft->end.valid || !ft->head.valid ||
 	    memcmp(ft->end.raw, ft->head.raw, VHD1_FOOTER_LEN) == 0)
 		return false;
-	*grave = a->current_len != b->current_len || a->type != b->type ||
-		 a->data_off != b->data_off;
+	*grave = !ft->switched && (a->current_len != b->current_len ||
+				   a->type != b->type ||
+				   a->data_off != b->data_off);
 	return true;
 }
 
@@ -125,6 +138,7 @@ void vhd1_footers_settle(struct vhd1_footers *ft, uint64_t data_end)
 	reject(&ft->end, "lies inside a block: it is payload, and the footer "
 			 "itself is missing");
 	ft->use = &ft->head;
+	ft->switched = false;
 }
 
 int vhd1_header_load(struct file *f, const struct vhd1_footer *ft,
@@ -194,8 +208,9 @@ static int read_entries(struct file *f, struct vhd1_bat *b, struct vhdx_err *e)
 }
 
 /* What they want to take; whether they may is for the audit to say. */
-static void note_locators(const struct vhd1_header *h, struct vhd1_bat *b)
+void vhd1_bat_note_locators(struct vhd1_bat *b, const struct vhd1_header *h)
 {
+	memset(b->loc, 0, sizeof(b->loc));
 	for (size_t i = 0; i < VHD1_LOCATOR_CNT; i++) {
 		const struct vhd1_locator *l = &h->locators[i];
 
@@ -244,7 +259,7 @@ int vhd1_bat_load(struct file *f, const struct vhd1_footers *ft,
 		if (out->entry[i] != VHD1_ABSENT)
 			out->flags[i] = VHD1_SYNCED;
 	if (ft->use->f.type == VHD1_DIFFERENCING)
-		note_locators(h, out);
+		vhd1_bat_note_locators(out, h);
 	return 0;
 }
 
@@ -464,6 +479,26 @@ int vhd1_bat_audit(struct vhd1_bat *b, uint64_t limit, vhd1_bad_fn *fn,
 	return 0;
 }
 
+uint64_t vhd1_former_len(struct file *f, const struct vhd1_bat *b,
+			 uint64_t off, uint64_t len)
+{
+	const struct vhd1_footer ft = { .data_off = off };
+	struct vhd1_bat was = { .off = 0 };
+	struct vhd1_header h;
+	uint64_t end = VHD1_HEADER_LEN;
+
+	if (len < VHD1_HEADER_LEN || vhd1_header_load(f, &ft, &h, NULL) ||
+	    h.bat_off != b->off || (uint64_t)h.bat_cnt * 4 != b->table_len ||
+	    h.block_len != b->block_len)
+		return 0;
+	vhd1_bat_note_locators(&was, &h);
+	for (size_t i = 0; i < VHD1_LOCATOR_CNT; i++)
+		if (was.loc[i].len && was.loc[i].off == off + end &&
+		    was.loc[i].len <= len - end)
+			end += was.loc[i].len;
+	return end;
+}
+
 /* ---- putting the end of the file in order -------------------------------- */
 
 /* Is what lies behind whole_end known to be nothing? Not if an entry or a
@@ -508,7 +543,7 @@ int vhd1_mend(struct file *f, const struct vhd1_footers *ft,
 	int rc = 0;
 
 	*footer_off = off;
-	if (!ft->head.valid)
+	if (!ft->head.valid || ft->switched)
 		rc = put_footer(f, ft, 0, e);
 	if (rc || (ft->end.valid && !vhd1_tail_len(f, ft, b)))
 		return rc;

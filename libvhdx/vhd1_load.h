@@ -31,6 +31,9 @@ struct vhd1_footers {
 	struct vhd1_copy end;
 	struct vhd1_copy head;	/* never valid for a fixed disk */
 	const struct vhd1_copy *use;
+	/* Both are valid and name different headers, both sound: a change of
+	 * the header was interrupted, and the end is right (vhd1_relink.c). */
+	bool switched;
 };
 
 /* Chooses the footer in force: the one at the end, or else the copy. A footer
@@ -41,7 +44,8 @@ int vhd1_footers_load(struct file *f, struct vhd1_footers *out,
 		      struct vhdx_err *e) must_check;
 
 /* Both are valid, but not the same. Grave: they disagree on the size, the type
- * or the place of the header, so that one cannot simply replace the other. */
+ * or the place of the header, and it was no interrupted switch, so that one
+ * cannot simply replace the other. */
 bool vhd1_footers_differ(const struct vhd1_footers *ft, bool *grave);
 
 enum vhd1_state {
@@ -93,6 +97,14 @@ int vhd1_bat_load(struct file *f, const struct vhd1_footers *ft,
 		  const struct vhd1_header *h, uint64_t size_len,
 		  struct vhd1_bat *out, struct vhdx_err *e) must_check;
 void vhd1_bat_free(struct vhd1_bat *b); /* a zeroed one is allowed */
+
+/* What h's locators claim, for the next audit. */
+void vhd1_bat_note_locators(struct vhd1_bat *b, const struct vhd1_header *h);
+
+/* Blocking. In a gap between two structures: how much of it, from its start, a
+ * former header of this file and its locators took. 0: none, or unreadable. */
+uint64_t vhd1_former_len(struct file *f, const struct vhd1_bat *b,
+			 uint64_t off, uint64_t len);
 
 int vhd1_header_load(struct file *f, const struct vhd1_footer *ft,
 		     struct vhd1_header *out, struct vhdx_err *e) must_check;

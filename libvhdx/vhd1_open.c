@@ -170,6 +170,12 @@ static void tell_footers(const struct opening *op)
 	const struct vhd1_footers *ft = &op->ft;
 	bool grave;
 
+	if (ft->switched) {
+		tell(op, "a change of the dynamic disk header was interrupted; "
+		     "it counts%s", for_writing(op)
+				     ? ", and the footer copy follows" : "");
+		return;
+	}
 	if (ft->end.valid && ft->head.valid) {
 		if (vhd1_footers_differ(ft, &grave))
 			tell(op, "the footer at the end of the file and its "
