@@ -39,6 +39,10 @@ while IFS=$'\t' read -r name rule; do
 		out=$(by_suite relink "$name")
 		rc=$?
 		;;
+	VHD_HEADER_FIRST | VHD_COPY_FOLLOWS)
+		out=$(by_suite vhd1_relink "$name")
+		rc=$?
+		;;
 	OWNER_*)
 		out=$(by_suite owner "$name")
 		rc=$?
