@@ -79,32 +79,44 @@ static int check_file(struct check *c, struct vhdx_err *e)
 	}
 }
 
-int vhdx_check(const char *path, unsigned flags, vhdx_finding_fn *fn,
-	       void *arg, struct vhdx_check_result *result,
-	       struct vhdx_err *e)
+int image_check(const struct opener *o, struct loop *l, const char *path,
+		unsigned flags, vhdx_finding_fn *fn, void *arg,
+		struct vhdx_check_result *result, struct vhdx_err *e)
 {
-	struct vhdx_check_result unwanted;
 	struct check c = {
 		.repair = flags & VHDX_CHECK_REPAIR,
 		.dry_run = flags & VHDX_CHECK_DRY_RUN,
 		.fn = fn,
 		.arg = arg,
-		.result = result ? result : &unwanted,
+		.result = result,
 	};
-	struct loop *l;
 	int rc;
 
 	memset(c.result, 0, sizeof(*c.result));
+	rc = o->open(o, l, path, check_mending(&c) ? OPENER_WRITE : 0, &c.file,
+		     e);
+	if (rc)
+		return rc;
+	rc = check_file(&c, e);
+	file_close(c.file);
+	return rc;
+}
+
+int vhdx_check(const char *path, unsigned flags, vhdx_finding_fn *fn,
+	       void *arg, struct vhdx_check_result *result,
+	       struct vhdx_err *e)
+{
+	struct vhdx_check_result unwanted;
+	struct loop *l;
+	int rc;
+
+	if (!result)
+		result = &unwanted;
+	memset(result, 0, sizeof(*result));
 	rc = loop_new(&l, e);
 	if (rc)
 		return rc;
-	rc = opener_default.open(&opener_default, l, path,
-				 check_mending(&c) ? OPENER_WRITE : 0, &c.file,
-				 e);
-	if (!rc) {
-		rc = check_file(&c, e);
-		file_close(c.file);
-	}
+	rc = image_check(&opener_default, l, path, flags, fn, arg, result, e);
 	loop_free(l);
 	return rc;
 }

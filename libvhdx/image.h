@@ -208,6 +208,12 @@ struct check {
 	uint64_t stuck_errors, stuck_warnings;
 };
 
+/* Blocking. vhdx_check() over any files. */
+int image_check(const struct opener *o, struct loop *l, const char *path,
+		unsigned flags, vhdx_finding_fn *fn, void *arg,
+		struct vhdx_check_result *result,
+		struct vhdx_err *e) must_check;
+
 int vhdx_image_check(struct check *c, struct vhdx_err *e) must_check;
 int vhd1_image_check(struct check *c, struct vhdx_err *e) must_check;
 

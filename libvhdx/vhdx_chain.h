@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * libvhdx - several images at once: who is whose parent, merging.
+ * libvhdx - several images at once: who is whose parent, merging, checking.
  *
  * A family is known by identity: a child names the id of its parent, and a
  * parent is what has that id (VHDX: the DataWriteGuid, VHD: the unique id). The
@@ -178,6 +178,40 @@ struct vhdx_merge_result {
  * merge of it to finish. result may be NULL. */
 int vhdx_merge(const char *child, const struct vhdx_merge_opts *opts,
 	       struct vhdx_merge_result *result, struct vhdx_err *e);
+
+/* ---- checking a chain -------------------------------------------------- */
+
+struct vhdx_chain_check_result {
+	unsigned layer_cnt; /* examined */
+	/* Why the chain ends before its base; code 0: it does not. Told as a
+	 * finding too, and counted. */
+	struct vhdx_err broken;
+	uint64_t errors, warnings; /* of all layers: what is, or stays, wrong */
+	uint64_t repaired;
+};
+
+/* Zero-initialise. path is valid during the calls. */
+struct vhdx_chain_check_opts {
+	unsigned flags; /* VHDX_CHECK_* */
+	const char *const *search; /* folders to look for parents in */
+	unsigned search_cnt;
+	/* Either may be NULL. What a layer says of its parent is found in the
+	 * layer. `layer` ends the findings of one. */
+	void (*finding)(void *arg, unsigned depth, const char *path,
+			const struct vhdx_finding *f);
+	void (*layer)(void *arg, unsigned depth, const char *path,
+		      const struct vhdx_check_result *r);
+	void *arg;
+};
+
+/* vhdx_check() of an image and of all it stands on, each in full, leaf first,
+ * and of what holds them together: identities, recorded paths, sectors, sizes.
+ * With REPAIR a path that does not lead to the parent any more is mended where
+ * the parent was found otherwise and proved by its identity. Returns a code
+ * only when the image itself could not be examined. result may be NULL. */
+int vhdx_check_chain(const char *path, const struct vhdx_chain_check_opts *opts,
+		     struct vhdx_chain_check_result *result,
+		     struct vhdx_err *e);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -29,7 +29,7 @@ table='
 6 vhd1_create vhd1_check vhd1_parent vhd1_sectors vhd1_relink
 6 locator locator_path
 6 vhdx_pages vhdx_items vhdx_relink vhdx_adopt vhdx_set
-7 relink disk_set
+7 relink disk_set chain_check
 7 chain
 7 owner
 7 family family_set family_link
