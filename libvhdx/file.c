@@ -142,6 +142,12 @@ int file_zero(struct file *f, uint64_t off, uint64_t len, struct vhdx_err *e)
 						 .len = len }, e);
 }
 
+int file_punch(struct file *f, uint64_t off, uint64_t len, struct vhdx_err *e)
+{
+	return run_blocking(f, (struct file_io){ .op = FILE_PUNCH, .off = off,
+						 .len = len }, e);
+}
+
 int file_reserve(struct file *f, uint64_t off, uint64_t len,
 		 struct vhdx_err *e)
 {

@@ -84,6 +84,8 @@ int file_sync(struct file *f, struct vhdx_err *e) must_check;
 int file_truncate(struct file *f, uint64_t size, struct vhdx_err *e) must_check;
 int file_zero(struct file *f, uint64_t off, uint64_t len,
 	      struct vhdx_err *e) must_check;
+int file_punch(struct file *f, uint64_t off, uint64_t len,
+	       struct vhdx_err *e) must_check;
 int file_reserve(struct file *f, uint64_t off, uint64_t len,
 		 struct vhdx_err *e) must_check;
 int file_next_data(struct file *f, uint64_t off, uint64_t *data_off,

@@ -14,6 +14,8 @@
 
 #include "file.h"
 #include "guid.h"
+#include "unused.h"
+#include "vhdx_edit.h"
 
 enum map_kind {
 	MAP_DATA,     /* file, file_off */
@@ -48,6 +50,15 @@ struct image_flush {
 
 struct parent_edit;
 struct disk_edit;
+
+/* What compact() is to do. */
+struct compact {
+	bool dry_run; /* the image may be read-only, and nothing changes */
+	const struct vhdx_unused *unused; /* NULL: nothing is known */
+	struct vhdx_progress progress;
+	struct vhdx_compact_result *result; /* zeroed; lengths of the whole
+					       file are up to the caller */
+};
 
 struct image_ops {
 	/* [async] What is at voff. Never allocates. */
@@ -93,6 +104,12 @@ struct image_ops {
 	 * disk and not to a file (VHDX: the items marked IsVirtualDisk), but
 	 * not its size. */
 	int (*adopt)(struct image *img, struct image *from, struct vhdx_err *e);
+	/* Drops what is not needed and moves blocks down; the file is cut when
+	 * it is closed, and that is all that is left to be done with it. Stops
+	 * anywhere: what is done so far stays. result->file_len_after is what
+	 * the file is going to have. */
+	int (*compact)(struct image *img, const struct compact *c,
+		       struct vhdx_err *e);
 	/* What a guest sees of the disk beside its data; the values are fit
 	 * for it. What is so already is no change. */
 	int (*set)(struct image *img, const struct disk_edit *d,

@@ -57,6 +57,12 @@
 	  "O1: a leaf that may change is asked always") \
 	M(WHOLE_ALONE, \
 	  "W1: nobody publishes a child's block for a write that covers it") \
+	M(COMPACT_COPY_FIRST, \
+	  "K1: a moved block's entry changes after its copy is written") \
+	M(COMPACT_NEVER_PARENT, \
+	  "K4: a block dropped from a child never shows the parent's") \
+	M(COMPACT_BITMAP_NEEDED, \
+	  "K6: a sector bitmap stays while a block needs it") \
 	M(HEADER_SYNC, \
 	  "a header copy is durable before the other is touched") \
 	M(REPLAY_SYNC, \

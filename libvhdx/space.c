@@ -139,6 +139,27 @@ bool space_alloc(struct space *s, uint64_t len, uint64_t *off, bool *zero)
 	return true;
 }
 
+bool space_alloc_low(struct space *s, uint64_t len, uint64_t from,
+		     uint64_t limit, uint64_t *off)
+{
+	uint64_t at = find_run(s, from / MIB, u64_min(limit / MIB, s->mib_cnt),
+			       len / MIB);
+
+	if (at * MIB + len > limit || at == s->mib_cnt)
+		return false;
+	*off = at * MIB;
+	return space_take(s, *off, len);
+}
+
+void space_next_free(const struct space *s, uint64_t from, uint64_t *off,
+		     uint64_t *len)
+{
+	uint64_t at = bits_find(s->used, from / MIB, s->mib_cnt, false);
+
+	*off = at * MIB;
+	*len = (bits_find(s->used, at, s->mib_cnt, true) - at) * MIB;
+}
+
 void space_grow(struct space *s, uint64_t new_len)
 {
 	uint64_t to = new_len / MIB;

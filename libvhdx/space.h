@@ -34,6 +34,14 @@ bool space_take(struct space *s, uint64_t off, uint64_t len) must_check;
 bool space_alloc(struct space *s, uint64_t len, uint64_t *off,
 		 bool *zero) must_check;
 
+/* The lowest free run of len bytes in [from, limit), now used. */
+bool space_alloc_low(struct space *s, uint64_t len, uint64_t from,
+		     uint64_t limit, uint64_t *off) must_check;
+
+/* The first free run at or after `from`; *len = 0: none. */
+void space_next_free(const struct space *s, uint64_t from, uint64_t *off,
+		     uint64_t *len);
+
 /* Room in the bitmaps for a file of new_len bytes; fails only for memory. */
 int space_reserve(struct space *s, uint64_t new_len,
 		  struct vhdx_err *e) must_check;

@@ -81,6 +81,59 @@ struct vhdx_set_result {
 int vhdx_set(const char *path, const struct vhdx_set_opts *opts,
 	     struct vhdx_set_result *result, struct vhdx_err *e);
 
+/* ---- compacting ------------------------------------------------------ */
+
+/* Ranges of a disk; opaque. */
+struct vhdx_unused;
+
+/* Adds bytes of the disk that nothing in it uses; in any order, they may
+ * overlap. RANGE if they are not on the disk. */
+int vhdx_unused_add(struct vhdx_unused *to, uint64_t voff, uint64_t len,
+		    struct vhdx_err *e);
+
+struct vhdx_compact_opts {
+	bool dry_run; /* look only: opened shared, not a byte changes */
+	struct vhdx_progress progress;
+	vhdx_msg_fn *msg;
+	void *msg_arg;
+	/* Drop also what nothing in the disk uses. Called once, before anything
+	 * changes, with the disk open through its whole chain; tells what is
+	 * unused. What a guest would read there becomes zeros, so children of
+	 * this image are cut off if anything is dropped that held data. */
+	int (*unused)(void *arg, struct vhdx_blk *disk, struct vhdx_unused *to,
+		      struct vhdx_err *e);
+	void *unused_arg;
+	const char *const *search; /* with `unused`: folders to look for
+				      parents in */
+	unsigned search_cnt;
+};
+
+/* Lengths in bytes, counts in blocks. */
+struct vhdx_compact_result {
+	enum vhdx_format format;
+	uint64_t size_len;   /* of the virtual disk */
+	uint32_t block_len;
+	uint64_t file_len, file_len_after;
+	uint64_t host_len, host_len_after; /* after: UINT64_MAX in a dry run */
+	uint64_t block_cnt;  /* had space in the file, before */
+	uint64_t zero_cnt;   /* dropped: all zeros, or all the parent's */
+	uint64_t anchor_cnt; /* dropped: discarded, but still with space */
+	uint64_t unused_cnt; /* dropped: unused, and not zeros */
+	uint64_t bitmap_cnt; /* sector bitmaps dropped, 1 MiB each */
+	uint64_t moved_len;  /* copied to a lower place */
+	uint64_t hole_len;   /* still free below the end of the file */
+	char held_by[200];   /* what keeps the file from being shorter; "" */
+};
+
+/* Gives space back that the image does not need: drops blocks that hold
+ * nothing but zeros, moves the others down into the holes, cuts the file. What
+ * a reader of the disk sees stays, and with it the identity its children name
+ * (but see `unused`). A differencing image is compacted alone: its parents are
+ * not opened (but see `unused`). UNSUPPORTED for fixed images and raw files.
+ * NOSPC: the host was full; what could be dropped is. */
+int vhdx_compact(const char *path, const struct vhdx_compact_opts *opts,
+		 struct vhdx_compact_result *result, struct vhdx_err *e);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

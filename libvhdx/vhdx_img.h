@@ -92,6 +92,8 @@ struct vhdx_image {
 	bool file_guid_fresh; /* FileWriteGuid was changed since opening */
 	bool growing;	      /* a size change under way or asked for */
 	bool reclaiming;      /* a punch under way */
+	bool keep_freed;      /* freed space is about to be used again, or cut
+				 off: it is not punched */
 	struct list session_waiters; /* image_map */
 	struct list alloc_waiters;   /* image_map, for a free struct alloc */
 	struct list claim_waiters;   /* image_map, to change a page */

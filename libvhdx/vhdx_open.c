@@ -17,6 +17,7 @@
 #include "mutation.h"
 #include "recover.h"
 #include "replay.h"
+#include "vhdx_compact.h"
 #include "vhdx_create.h"
 #include "vhdx_img.h"
 
@@ -117,6 +118,7 @@ static const struct image_ops vhdx_ops = {
 	.unmap = vhdx_unmap,
 	.flush = vhdx_flush,
 	.close = vhdx_close,
+	.compact = vhdx_image_compact,
 	.set_parent = vhdx_relink,
 	.adopt = vhdx_adopt,
 	.set = vhdx_set_disk,

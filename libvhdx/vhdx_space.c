@@ -253,14 +253,27 @@ static void punch_done(struct file_io *io)
 	freed_reclaim(vi);
 }
 
-void freed_reclaim(struct vhdx_image *vi)
+/* The oldest freed range, if its freeing is durable. */
+static bool take_freed(struct vhdx_image *vi)
 {
-	if (vi->reclaiming || !vi->freed_cnt ||
+	if (!vi->freed_cnt ||
 	    vi->freed[vi->freed_head].seq >= commit_durable(vi->cm))
-		return;
+		return false;
 	vi->punching = vi->freed[vi->freed_head];
 	vi->freed_head = (vi->freed_head + 1) % VI_FREED;
 	vi->freed_cnt--;
+	return true;
+}
+
+void freed_reclaim(struct vhdx_image *vi)
+{
+	if (vi->reclaiming)
+		return;
+	while (vi->keep_freed && take_freed(vi))
+		space_release(&vi->space, vi->punching.off, vi->punching.len,
+			      false);
+	if (vi->keep_freed || !take_freed(vi))
+		return;
 	vi->reclaiming = true;
 	vi->punch_io.op = FILE_PUNCH;
 	vi->punch_io.off = vi->punching.off;

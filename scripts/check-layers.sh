@@ -15,8 +15,8 @@ set -u
 table='
 0 vhdx vhdx_blk vhdx_edit base err names le guid utf16 crc32c list mem mutation version
 0 vhdx_chain
-0 mibmap bits
-1 loop workers file file_posix opener opener_names lockinfo newfile
+0 mibmap bits unused
+1 shift loop workers file file_posix opener opener_names lockinfo newfile
 2 format format_bat format_log format_meta vhd1_format
 3 mcache log replay replay_find file_overlay
 4 header hdrwrite layout recover
@@ -27,6 +27,7 @@ table='
 6 check_header check_item check_locator check_meta check_region check_space
 6 vhd1_image vhd1_open vhd1_load vhd1_io vhd1_place vhd1_bitmap vhd1_flush
 6 vhd1_create vhd1_check vhd1_parent vhd1_sectors vhd1_relink
+6 vhdx_compact vhdx_compact_bat
 6 locator locator_path
 6 vhdx_pages vhdx_items vhdx_relink vhdx_adopt vhdx_set
 7 relink disk_set chain_check
@@ -36,6 +37,7 @@ table='
 8 range blk blk_sync disk create edit
 7 merge_journal
 8 merge merge_plan merge_kin merge_copy merge_link merge_public
+8 compact
 '
 
 includes()

@@ -43,6 +43,10 @@ while IFS=$'\t' read -r name rule; do
 		out=$(by_suite vhd1_relink "$name")
 		rc=$?
 		;;
+	COMPACT_*)
+		out=$(by_suite vhdx_compact "$name")
+		rc=$?
+		;;
 	OWNER_*)
 		out=$(by_suite owner "$name")
 		rc=$?

@@ -21,6 +21,7 @@ static const struct cmd *const commands[] = {
 	&cmd_merge,
 	&cmd_set_parent, &cmd_set,
 	&cmd_doctor,
+	&cmd_compact,
 	&cmd_compare, &cmd_discard, &cmd_bench,	 NULL,
 };
 

@@ -15,11 +15,11 @@ complete_words() # WORD...: the last one is the one to complete
 
 complete_words ""
 for verb in create info check log map read write convert compare discard bench \
-	doctor merge; do
+	compact doctor merge; do
 	says got $verb
 done
 complete_words co
-equal candidates "$(sort got | tr '\n' ' ')" "compare convert "
+equal candidates "$(sort got | tr '\n' ' ')" "compact compare convert "
 complete_words log ""
 says got replay
 complete_words log replay --

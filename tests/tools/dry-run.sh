@@ -30,6 +30,7 @@ unchanged "would write" vhdtool write --zeroes --length 1M a.vhdx
 unchanged "would write 5000000" vhdtool write a.vhdx <data
 says out needs
 unchanged "would discard" vhdtool discard --offset 0 --length 1M a.vhdx
+unchanged "what would be done" vhdtool compact a.vhdx
 unchanged "sound" vhdtool check --repair a.vhdx
 unchanged "would replay" vhdtool log replay dirty.vhdx
 unchanged "would discard" vhdtool log discard --force dirty.vhdx
