@@ -11,6 +11,8 @@ static int look(const struct doctor_args *a, json_t *done)
 {
 	struct doctor d;
 	int status = doctor_find(&d, a, true);
+	if (!status)
+		status = doctor_find_merges(&d);
 	if (status) {
 		json_decref(done);
 		doctor_free(&d);

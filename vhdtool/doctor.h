@@ -55,6 +55,14 @@ struct doctor_problem {
 	size_t image, parent; /* for MEND_*; VHDX_NO_IMAGE */
 };
 
+/* A merge that could be done. */
+struct doctor_merge {
+	size_t child, target;
+	unsigned depth;
+	uint64_t frees_len, needs_len, lacks_len; /* bytes on the host */
+	char *command;
+};
+
 struct doctor {
 	const struct doctor_args *args;
 	struct vhdx_forest *forest;
@@ -63,6 +71,8 @@ struct doctor {
 	struct doctor_problem *problems;
 	size_t problem_cnt, problem_cap;
 	uint64_t errors, warnings;
+	struct doctor_merge *merges;
+	size_t merge_cnt;
 	bool no_memory;
 };
 
@@ -71,6 +81,13 @@ struct doctor {
  * was reported, doctor_free() is due all the same. */
 int doctor_find(struct doctor *d, const struct doctor_args *args, bool deep);
 void doctor_free(struct doctor *d);
+
+/* Whether the image's merge was begun and not finished. */
+bool doctor_has_journal(const struct doctor *d, const char *path);
+
+/* After a deep doctor_find(): the merges of leaves that break no other image.
+ * Each is computed as `merge --dry-run` does. */
+int doctor_find_merges(struct doctor *d);
 
 /* The next node of a walk that shows every tree, a parent before its children;
  * VHDX_NO_IMAGE first and after the last. *depth: 0 is a root. */

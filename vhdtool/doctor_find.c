@@ -291,8 +291,7 @@ static void look_at_path(struct doctor *d, size_t i)
 	p->parent = im->parent;
 }
 
-/* The journal beside an image, if there is one. */
-static bool has_journal(const struct doctor *d, const char *path)
+bool doctor_has_journal(const struct doctor *d, const char *path)
 {
 	size_t n = strlen(path);
 	for (size_t i = 0; i < d->forest->leftover_cnt; i++) {
@@ -310,7 +309,7 @@ static bool has_journal(const struct doctor *d, const char *path)
 static void look_at_second_id(struct doctor *d, size_t i)
 {
 	const struct vhdx_found *im = image(d, i);
-	if (im->linkage_used != 1 || has_journal(d, im->path))
+	if (im->linkage_used != 1 || doctor_has_journal(d, im->path))
 		return;
 	struct doctor_problem *p = add(d, VHDX_SEV_WARNING, "merge_begun",
 				       im->path);
@@ -387,30 +386,47 @@ static void look_at_image(struct doctor *d, size_t i, unsigned depth, bool deep)
 
 /* ---- leftovers ---------------------------------------------------------- */
 
-static void look_at_leftover(struct doctor *d, const struct vhdx_leftover *l)
+static void look_at_unfinished(struct doctor *d, const struct vhdx_leftover *l)
 {
-	bool merge = l->kind == VHDX_LEFT_MERGE;
-	struct doctor_problem *p = add(d, merge ? VHDX_SEV_ERROR :
-				       l->busy ? VHDX_SEV_NOTE :
-				       VHDX_SEV_WARNING, merge ?
-				       "merge_interrupted" : "leftover",
-				       l->path);
-	if (!merge) {
-		say(d, &p->text, l->busy ? "is being made right now" :
-		    "is a new image that was never finished: it can go");
-		if (!l->busy)
-			say(d, &p->command, "rm %s", msg_shell_word(l->path));
-		return;
-	}
+	struct doctor_problem *p = add(d, l->busy ? VHDX_SEV_NOTE
+						  : VHDX_SEV_WARNING,
+				       "leftover", l->path);
+	say(d, &p->text, l->busy ? "is being made right now" :
+	    "is a new image that was never finished: it can go");
+	if (!l->busy)
+		say(d, &p->command, "rm %s", msg_shell_word(l->path));
+}
+
+/* The child of a merge, or what it is merged into, is in use. */
+static bool is_at_work(const struct doctor *d, const char *child)
+{
+	size_t i = vhdx_forest_find(d->forest, child);
+	for (; i != VHDX_NO_IMAGE; i = d->nodes[i].parent)
+		if (image(d, i)->code == VHDX_E_BUSY)
+			return true;
+	return false;
+}
+
+static void look_at_merge(struct doctor *d, const struct vhdx_leftover *l)
+{
 	char *child = strndup(l->path, strlen(l->path) - strlen(".merge"));
 	if (!child) {
 		d->no_memory = true;
 		return;
 	}
-	say(d, &p->text, "the merge of %s was cut off; nothing is lost, and "
-	    "the same command finishes it", child);
+	bool busy = is_at_work(d, child);
+	struct doctor_problem *p = add(d, busy ? VHDX_SEV_NOTE
+					       : VHDX_SEV_ERROR,
+				       "merge_interrupted", l->path);
+	if (busy) {
+		say(d, &p->text, "%s, or an image below it, is in use: it is "
+		    "being merged, or the merge was cut off", child);
+	} else {
+		say(d, &p->text, "the merge of %s was cut off; nothing is "
+		    "lost, and the same command finishes it", child);
+		p->mend = MEND_MERGE;
+	}
 	say(d, &p->command, "vhdtool merge %s", msg_shell_word(child));
-	p->mend = MEND_MERGE;
 	free(child);
 }
 
@@ -465,7 +481,10 @@ int doctor_find(struct doctor *d, const struct doctor_args *args, bool deep)
 			look_at_image(d, i, depth, deep);
 		const struct vhdx_forest *f = d->asked ? d->asked : d->forest;
 		for (size_t i = 0; i < f->leftover_cnt; i++)
-			look_at_leftover(d, &f->leftovers[i]);
+			if (f->leftovers[i].kind == VHDX_LEFT_MERGE)
+				look_at_merge(d, &f->leftovers[i]);
+			else
+				look_at_unfinished(d, &f->leftovers[i]);
 	}
 	if (d->no_memory)
 		return msg_fail(STATUS_FAILED, NULL, "out of memory");
@@ -479,6 +498,9 @@ void doctor_free(struct doctor *d)
 		free(d->problems[i].command);
 	}
 	free(d->problems);
+	for (size_t i = 0; i < d->merge_cnt; i++)
+		free(d->merges[i].command);
+	free(d->merges);
 	free(d->nodes);
 	vhdx_forest_free(d->forest);
 	vhdx_forest_free(d->asked);

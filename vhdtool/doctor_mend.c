@@ -52,6 +52,32 @@ static void replay(const struct doctor_problem *p, json_t *done)
 		     out_count(cnt, "entry", "entries", buf));
 }
 
+static int keep_on(void *arg, uint64_t done_len, uint64_t total_len)
+{
+	(void)arg;
+	(void)done_len;
+	(void)total_len;
+	return intr_caught();
+}
+
+static void finish_merge(const struct doctor_problem *p, json_t *done)
+{
+	struct vhdx_merge_opts opts = {
+		.msg = msg_from_library,
+		.msg_arg = (void *)(uintptr_t)p->path,
+		.progress = { keep_on, NULL },
+	};
+	struct vhdx_err err;
+	char *child = strndup(p->path, strlen(p->path) - strlen(".merge"));
+	if (!child)
+		(void)msg_fail(STATUS_FAILED, p->path, "out of memory");
+	else if (vhdx_merge(child, &opts, NULL, &err))
+		(void)msg_err(child, &err);
+	else
+		tell(done, "%s: its merge was finished", child);
+	free(child);
+}
+
 static void record_path(const struct doctor *d, const struct doctor_problem *p,
 			json_t *done)
 {
@@ -79,10 +105,12 @@ static void mend(const struct doctor *d, const struct doctor_problem *p,
 	case MEND_REPLAY:
 		replay(p, done);
 		break;
+	case MEND_MERGE:
+		finish_merge(p, done);
+		break;
 	case MEND_PATH:
 		record_path(d, p, done);
 		break;
-	case MEND_MERGE:
 	case MEND_NOTHING:
 		break;
 	}

@@ -87,6 +87,26 @@ static void print_problem(const struct doctor_problem *p)
 		printf("    %s\n", p->command);
 }
 
+static void print_merges(const struct doctor *d)
+{
+	char frees[OUT_SIZE_LEN], needs[OUT_SIZE_LEN], lacks[OUT_SIZE_LEN];
+	if (d->merge_cnt)
+		printf("what could be merged, if the older state is not needed "
+		       "any more:\n");
+	for (size_t i = 0; i < d->merge_cnt; i++) {
+		const struct doctor_merge *m = &d->merges[i];
+		printf("    %s\n        into ", m->command);
+		put_text(d->forest->images[m->target].path);
+		printf(": frees %s, needs at most %s before that",
+		       out_human(m->frees_len, frees),
+		       out_human(m->needs_len, needs));
+		if (m->lacks_len)
+			printf(", of which %s are MISSING",
+			       out_human(m->lacks_len, lacks));
+		putchar('\n');
+	}
+}
+
 static void print_apply(const struct doctor_args *a, size_t safe_cnt)
 {
 	printf("%zu of these can be mended without a risk by: vhdtool doctor "
@@ -118,6 +138,7 @@ void doctor_print(const struct doctor *d)
 		print_problem(&d->problems[i]);
 		safe_cnt += d->problems[i].mend != MEND_NOTHING;
 	}
+	print_merges(d);
 	printf("%s, %s, %s%s\n", out_count(image_cnt, "image", "images",
 					   images),
 	       out_count(d->errors, "error", "errors", errors),
@@ -178,20 +199,36 @@ static json_t *problem_json(const struct doctor_problem *p)
 	return j;
 }
 
+static json_t *merge_json(const struct doctor *d, const struct doctor_merge *m)
+{
+	json_t *j = json_object();
+	json_object_set_new(j, "file", path_json(d, m->child));
+	json_object_set_new(j, "into", path_json(d, m->target));
+	json_object_set_new(j, "depth", out_u64(m->depth));
+	json_object_set_new(j, "frees", out_u64(m->frees_len));
+	json_object_set_new(j, "needs", out_u64(m->needs_len));
+	json_object_set_new(j, "lacks", out_u64(m->lacks_len));
+	json_object_set_new(j, "command", out_string(m->command));
+	return j;
+}
+
 int doctor_print_json(const struct doctor *d, json_t *done)
 {
 	json_t *j = json_object(), *images = json_array();
-	json_t *problems = json_array();
+	json_t *problems = json_array(), *merges = json_array();
 	unsigned depth;
 	for (size_t i = doctor_next(d, VHDX_NO_IMAGE, &depth);
 	     i != VHDX_NO_IMAGE; i = doctor_next(d, i, &depth))
 		json_array_append_new(images, image_json(d, i));
 	for (size_t i = 0; i < d->problem_cnt; i++)
 		json_array_append_new(problems, problem_json(&d->problems[i]));
+	for (size_t i = 0; i < d->merge_cnt; i++)
+		json_array_append_new(merges, merge_json(d, &d->merges[i]));
 	json_object_set_new(j, "errors", out_u64(d->errors));
 	json_object_set_new(j, "warnings", out_u64(d->warnings));
 	json_object_set_new(j, "images", images);
 	json_object_set_new(j, "problems", problems);
+	json_object_set_new(j, "merges", merges);
 	if (done)
 		json_object_set_new(j, "done", done);
 	return out_json(j);
