@@ -51,7 +51,7 @@ ALL_CFLAGS = -std=c17 -fno-strict-aliasing $(WARN) $(CFLAGS_$(VARIANT)) \
 	$(if $(SAN),-fsanitize=$(SAN) $(SAN_FLAGS)) \
 	-fvisibility=hidden -fPIC -pthread $(CFLAGS)
 ALL_LDFLAGS = $(filter -fsanitize=%,$(ALL_CFLAGS)) -pthread \
-	-Wl,-z,relro,-z,now $(LDFLAGS)
+	-Wl,-z,relro,-z,now $(LDFLAGS) -laio
 
 have_pkg = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
 have_prog = $(shell command -v $(1) 2>/dev/null)

@@ -180,14 +180,15 @@ static int open_layer(const struct walk *w, const char *path, bool leaf,
 	const struct chain_opts *o = w->opts;
 	struct image_open_opts io = { o->flags, o->msg, o->msg_arg };
 	enum vhdx_format format = leaf ? o->format : VHDX_FORMAT_PROBE;
+	unsigned how = o->flags & VHDX_OPEN_DIRECT ? OPENER_DIRECT : 0;
 	struct file *f;
 	int rc;
 
 	if (!leaf)
 		io.flags &= ~VHDX_OPEN_WRITE;
-	rc = w->opener->open(w->opener, w->loop, path,
-			     io.flags & VHDX_OPEN_WRITE ? OPENER_WRITE : 0, &f,
-			     e);
+	if (io.flags & VHDX_OPEN_WRITE)
+		how |= OPENER_WRITE;
+	rc = w->opener->open(w->opener, w->loop, path, how, &f, e);
 	if (rc)
 		return rc;
 	rc = (o->image_open ? o->image_open : image_open)(f, format, &io, out,

@@ -25,7 +25,7 @@
 
 #include <sys/uio.h>
 
-#include "loop.h"
+#include "aio.h"
 
 enum file_op {
 	FILE_READ,
@@ -51,6 +51,14 @@ struct file_io {
 	int res;	       /* 0 or VHDX_E_* */
 	bool res_punched;
 	struct vhdx_err err;   /* filled when res != 0 */
+	struct aio_op aio; /* file_direct.c's, like the rest */
+	struct {
+		struct list node; /* while it waits */
+		bool cached; /* through the page cache, alone */
+		uint8_t *bounce;
+		struct file_direct *outer;
+		void (*done)(struct file_io *io); /* the submitter's */
+	} direct;
 };
 
 struct file {
@@ -104,6 +112,7 @@ int file_iov_window(const struct file_io *io, uint64_t pos, struct iovec *out,
 #define OPENER_WRITE 1u	 /* exclusive OFD lock; else shared */
 #define OPENER_CREATE 2u /* make it; fails if it exists */
 #define OPENER_NOLOCK 4u
+#define OPENER_DIRECT 8u /* past the page cache, where the host can */
 
 /* The only way any module gets at a file. Tests hand out their own. The calls
  * below block; those with NULL here are not needed by what is tested. */

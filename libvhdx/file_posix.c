@@ -431,6 +431,11 @@ static int posix_init(struct file_posix *p, struct loop *l, const char *path,
 	return loop_workers(l, &p->workers, e);
 }
 
+int file_posix_fd(const struct file *f)
+{
+	return container_of(f, struct file_posix, file)->fd;
+}
+
 int file_posix_new(struct loop *l, int fd, const char *path, bool writable,
 		   struct file **out, struct vhdx_err *e)
 {

@@ -18,6 +18,9 @@
 int file_posix_check_type(const struct stat *st, const char *path,
 			  struct vhdx_err *e) must_check;
 
+/* Of a file made by file_posix_new(). */
+int file_posix_fd(const struct file *f);
+
 /* Takes the lock, never waits. BUSY names the holder where /proc shows it. An
  * exclusive lock needs a descriptor open for writing. */
 int opener_lock(int fd, const char *path, bool exclusive,

@@ -31,6 +31,8 @@ struct loop {
 	pthread_mutex_t lock;  /* guards posted */
 	struct list posted;
 	struct workers *workers; /* made when first asked for */
+	struct loop_source *source;
+	unsigned turns; /* nested ones under way */
 };
 
 int loop_new(struct loop **out, struct vhdx_err *e)
@@ -60,6 +62,8 @@ void loop_free(struct loop *l)
 	if (!l)
 		return;
 	workers_free(l->workers);
+	if (l->source)
+		l->source->free(l->source);
 	ASSERT(list_empty(&l->ready));
 	ASSERT(list_empty(&l->posted));
 	pthread_mutex_destroy(&l->lock);
@@ -98,6 +102,12 @@ static void take_posted(struct loop *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
+static void poll_source(struct loop *l)
+{
+	if (l->source)
+		l->source->poll(l->source);
+}
+
 static void wait_for_work(struct loop *l, int timeout_ms)
 {
 	struct pollfd p = { .fd = l->event_fd, .events = POLLIN };
@@ -108,11 +118,14 @@ static void wait_for_work(struct loop *l, int timeout_ms)
 	(void)eventfd_read(l->event_fd, &ignored);
 	atomic_exchange(&l->signalled, false);
 	take_posted(l);
+	poll_source(l);
 	if (!list_empty(&l->ready) || timeout_ms == 0)
 		return;
 	/* A signal ends the wait: the caller may have been asked to stop. */
-	if (poll(&p, 1, timeout_ms) > 0)
+	if (poll(&p, 1, timeout_ms) > 0) {
 		take_posted(l);
+		poll_source(l);
+	}
 }
 
 /*
@@ -127,8 +140,10 @@ int loop_turn(struct loop *l, int timeout_ms)
 	struct list *mark = &l->mark.node;
 	int cnt = 0;
 
+	l->turns++;
 	list_del(mark);
 	take_posted(l);
+	poll_source(l);
 	if (list_empty(&l->ready))
 		wait_for_work(l, timeout_ms);
 	list_add_tail(&l->ready, mark);
@@ -142,7 +157,31 @@ int loop_turn(struct loop *l, int timeout_ms)
 		cnt++;
 		t->fn(t);
 	}
+	poll_source(l); /* what was queued meanwhile starts now */
+	l->turns--;
 	return cnt;
+}
+
+void loop_set_source(struct loop *l, struct loop_source *s)
+{
+	ASSERT(!l->source);
+	l->source = s;
+}
+
+struct loop_source *loop_get_source(const struct loop *l)
+{
+	return l->source;
+}
+
+void loop_ready(struct loop *l, struct loop_task *t)
+{
+	ASSERT(list_empty(&t->node) && t->fn);
+	list_add_tail(&l->ready, &t->node);
+}
+
+bool loop_in_turn(const struct loop *l)
+{
+	return l->turns != 0;
 }
 
 int loop_fd(const struct loop *l)

@@ -39,6 +39,25 @@ void loop_post(struct loop *l, struct loop_task *t);
  * task may turn the loop itself. */
 int loop_turn(struct loop *l, int timeout_ms);
 
+/* One more place that tasks come from (aio.c): each turn asks it. */
+struct loop_source {
+	/* Starts what is queued, hands what is complete to loop_ready(). */
+	void (*poll)(struct loop_source *s);
+	void (*free)(struct loop_source *s); /* by loop_free() */
+};
+
+/* [loop] There can be one; NULL while there is none. What it waits for in the
+ * kernel is to make loop_fd() readable. */
+void loop_set_source(struct loop *l, struct loop_source *s);
+struct loop_source *loop_get_source(const struct loop *l);
+
+/* [loop] As loop_defer(), but does not wake a poll on loop_fd(): for a source
+ * whose kernel side does, or which is being asked by a turn. */
+void loop_ready(struct loop *l, struct loop_task *t);
+
+/* [loop] Within a turn, at whose end the source is asked. */
+bool loop_in_turn(const struct loop *l);
+
 /* Readable when loop_turn() has work, and until a turn has found that there is
  * none any more. Valid for the loop's life. */
 int loop_fd(const struct loop *l);

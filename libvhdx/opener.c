@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "file_direct.h"
 #include "file_posix.h"
 #include "lockinfo.h"
 
@@ -96,6 +97,20 @@ static int open_failed(const char *path, int en, struct vhdx_err *e)
 	return err_sys(e, en, "%s: open", path);
 }
 
+/* Past the page cache, if the host can; else *f stays as it is. The lock stays
+ * with the ordinary descriptor. */
+static void go_direct(struct file **f, bool write)
+{
+	int how = O_DIRECT | O_CLOEXEC | (write ? O_RDWR : O_RDONLY), fd;
+	struct vhdx_err err;
+	char name[32];
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", file_posix_fd(*f));
+	fd = open(name, how);
+	if (fd >= 0 && file_direct_new(*f, fd, f, &err))
+		return; /* no ring to be had */
+}
+
 static int default_open(const struct opener *o, struct loop *l,
 			const char *path, unsigned flags, struct file **out,
 			struct vhdx_err *e)
@@ -114,7 +129,10 @@ static int default_open(const struct opener *o, struct loop *l,
 		close(fd);
 		return rc;
 	}
-	return file_posix_new(l, fd, path, write, out, e);
+	rc = file_posix_new(l, fd, path, write, out, e);
+	if (!rc && flags & OPENER_DIRECT)
+		go_direct(out, write);
+	return rc;
 }
 
 const struct opener opener_default = {

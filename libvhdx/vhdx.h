@@ -106,6 +106,8 @@ const char *vhdx_type_name(enum vhdx_type t);
 				 hold itself gives VHDX_E_NOPARENT */
 #define VHDX_OPEN_PARTIAL 8u  /* a child with as many of its parents as can be
 				 opened, read-only: as ALONE beyond them */
+#define VHDX_OPEN_DIRECT 16u  /* past the host's page cache (O_DIRECT), where
+				 its file system can */
 #define VHDX_OPEN_CHS_SIZE 2u /* VHD: the size is C*H*S, not CurrentSize */
 
 /* Zero-initialise; every field may stay zero. */

@@ -14,6 +14,7 @@ build make
 build binutils
 build libc6-dev
 build pkg-config
+build libaio-dev
 build libjansson-dev
 build libcunit1-dev
 build scdoc

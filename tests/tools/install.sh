@@ -31,7 +31,9 @@ EOF
 {
 	$CC -o shared user.c $(pkg-config --cflags --libs libvhdx)
 	$CC -o static user.c $(pkg-config --cflags libvhdx) \
-		"$root/lib/libvhdx.a" -pthread
+		"$root/lib/libvhdx.a" \
+		$(sed -n 's/^Libs.private: //p' \
+			"$root/lib/pkgconfig/libvhdx.pc")
 }
 [ "$(LD_LIBRARY_PATH=$root/lib ./shared)" = "NOTFOUND 3" ]
 [ "$(./static)" = "NOTFOUND 3" ]

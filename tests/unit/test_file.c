@@ -24,6 +24,16 @@ static void open_posix(struct fixture *x)
 				 &t_err));
 }
 
+static void open_direct(struct fixture *x)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/image", t_tmpdir());
+	T_OK(opener_default.open(&opener_default, x->loop, path,
+				 OPENER_WRITE | OPENER_CREATE | OPENER_DIRECT,
+				 &x->file, &t_err));
+}
+
 static void open_mem(struct fixture *x)
 {
 	T_OK(file_mem_new(x->loop, "image", NULL, &x->file, &t_err));
@@ -369,6 +379,7 @@ static void window_covers_the_transfer_piece_by_piece(void)
 
 #define EACH(test)                                                          \
 	static void posix_##test(void) { run(open_posix, test); }           \
+	static void direct_##test(void) { run(open_direct, test); }         \
 	static void mem_##test(void) { run(open_mem, test); }               \
 	static void crash_##test(void) { run(open_crash, test); }           \
 	static void delayed_##test(void) { run(open_delayed, test); }       \
@@ -389,6 +400,7 @@ static void window_covers_the_transfer_piece_by_piece(void)
 	X(next_data_skips_to_what_was_written)                              \
 	X(sizes_of_64_tib_work)
 #define POSIX_TEST(test) T_TEST(posix_##test),
+#define DIRECT_TEST(test) T_TEST(direct_##test),
 #define MEM_TEST(test) T_TEST(mem_##test),
 #define CRASH_TEST(test) T_TEST(crash_##test),
 #define DELAYED_TEST(test) T_TEST(delayed_##test),
@@ -398,6 +410,7 @@ CONTRACT(EACH)
 
 static const struct t_test tests[] = {
 	CONTRACT(POSIX_TEST)
+	CONTRACT(DIRECT_TEST)
 	CONTRACT(MEM_TEST)
 	CONTRACT(CRASH_TEST)
 	CONTRACT(DELAYED_TEST)
