@@ -209,6 +209,22 @@ static bool begins_as_image(const struct scan *s, const char *path)
 	return is;
 }
 
+static const char *name_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* By its name, or, read without a lock, by its content. */
+static bool may_be_image(const struct scan *s, const char *path,
+			 const struct family_entry *en, bool *named)
+{
+	*named = is_named_image(name_of(path));
+	return *named ||
+	       (en->len >= SHORTEST_LEN && begins_as_image(s, path));
+}
+
 static int push_folder(struct scan *s, const char *path, struct vhdx_err *e)
 {
 	if (s->folder_cnt == s->folder_cap) {
@@ -303,19 +319,14 @@ static int by_path(const void *a, const void *b)
 static int take_entry(struct scan *s, const struct entry *at,
 		      struct vhdx_err *e)
 {
-	const char *slash = strrchr(at->path, '/');
-	const char *name = slash ? slash + 1 : at->path;
-	bool named = is_named_image(name), left;
+	bool named, left;
 	int rc;
 
 	if (at->en.folder)
 		return s->opts->recursive ? push_folder(s, at->path, e) : 0;
-	rc = take_leftover(s, at->path, name, &left, e);
-	if (rc || left)
+	rc = take_leftover(s, at->path, name_of(at->path), &left, e);
+	if (rc || left || !may_be_image(s, at->path, &at->en, &named))
 		return rc;
-	if (!named && (at->en.len < SHORTEST_LEN ||
-		       !begins_as_image(s, at->path)))
-		return 0;
 	return add_image(s, at->path, &at->en, named, false, e);
 }
 
@@ -390,10 +401,11 @@ static bool take_parent(void *arg, const char *path, const char *why)
 	struct follow *w = arg;
 	const struct family_host *h = w->s->f->host;
 	struct family_entry en;
+	bool named;
 
 	(void)why;
-	if (h->look(h, path, &en))
-		w->rc = add_image(w->s, path, &en, false, true, w->e);
+	if (h->look(h, path, &en) && may_be_image(w->s, path, &en, &named))
+		w->rc = add_image(w->s, path, &en, named, true, w->e);
 	return w->rc != 0;
 }
 

@@ -432,6 +432,63 @@ static void recorded_paths_lead_out_of_the_folder(void)
 	finish();
 }
 
+/* A child may say that its parent is anything at all. */
+static void recorded_path_to_no_image_is_not_followed(void)
+{
+	start();
+	put("/v/c.vhdx", (struct note){ 3, 2, .path = "\\\\?\\\\etc\\secret" });
+	put("/etc/secret", (struct note){ .raw = true });
+	T_OK(scan("/v", false, true));
+	T_EQ_U64(forest->cnt, 1);
+	T_EQ_U64(image("/v/c.vhdx")->stranger, VHDX_NO_IMAGE);
+	finish();
+}
+
+static bool is_child(const struct note *c, const struct note *p)
+{
+	return c != p && c->linkage && c->vhd == p->vhd &&
+	       (c->linkage == p->id ||
+		(c->linkage2 && c->linkage2 == p->id));
+}
+
+static void random_families_agree_with_the_definition(void)
+{
+	struct note n[40];
+	uint64_t seed = 7;
+	char path[16];
+
+	for (unsigned round = 0; round < 200; round++) {
+		start();
+		for (unsigned i = 0; i < ARRAY_LEN(n); i++) {
+			n[i] = (struct note){
+				.id = (uint8_t)(1 + t_rand_below(&seed, 30)),
+				.linkage = (uint8_t)t_rand_below(&seed, 31),
+				.linkage2 = (uint8_t)t_rand_below(&seed, 31),
+				.vhd = t_rand_below(&seed, 4) == 0,
+			};
+			snprintf(n[i].path, sizeof(n[i].path), "f%02u.vhdx",
+				 (unsigned)t_rand_below(&seed, 40));
+			snprintf(path, sizeof(path), "/f%02u.vhdx", i);
+			put(path, n[i]);
+		}
+		T_OK(scan("/", false, false));
+		for (unsigned c = 0; c < ARRAY_LEN(n); c++) {
+			size_t parent = forest->images[c].parent, any = 0;
+
+			for (unsigned p = 0; p < ARRAY_LEN(n); p++) {
+				bool is = is_child(&n[c], &n[p]);
+
+				any += is;
+				T_TRUE(is == (vhdx_forest_kin(forest, c, p) ==
+					      VHDX_KIN_CHILD));
+			}
+			T_TRUE((parent != VHDX_NO_IMAGE) == (any > 0));
+			T_TRUE(!any || is_child(&n[c], &n[parent]));
+		}
+		finish();
+	}
+}
+
 static void circle_is_marked_and_what_hangs_on_it_is_not(void)
 {
 	start();
@@ -459,8 +516,11 @@ static void one_image_is_open_at_a_time(void)
 	T_OK(scan("/", false, false));
 	T_EQ_U64(forest->cnt, 250);
 	T_EQ_U64(most_cnt, 1);
-	for (unsigned i = 1; i < 250; i++)
-		T_EQ_U64(forest->images[i].parent, i - 1);
+	for (unsigned i = 0; i < 250; i++) {
+		T_EQ_U64(om.files[i].open_cnt, 1);
+		if (i)
+			T_EQ_U64(forest->images[i].parent, i - 1);
+	}
 	finish();
 }
 
@@ -506,6 +566,8 @@ static const struct t_test tests[] = {
 	T_TEST(subfolders_are_read_only_if_asked_for),
 	T_TEST(unreadable_subfolder_is_told_a_given_one_fails),
 	T_TEST(recorded_paths_lead_out_of_the_folder),
+	T_TEST(recorded_path_to_no_image_is_not_followed),
+	T_TEST(random_families_agree_with_the_definition),
 	T_TEST(circle_is_marked_and_what_hangs_on_it_is_not),
 	T_TEST(one_image_is_open_at_a_time),
 	T_TEST(any_failed_allocation_is_nomem_and_leaks_nothing),
