@@ -55,8 +55,10 @@ static int plan(const struct image *img, const struct vhdx_set_opts *opts,
 	int rc = 0;
 
 	if (!img->ops->set)
-		return err_set(e, VHDX_E_UNSUPPORTED, "%s: a %s disk has no "
-			       "metadata that could be set", img->file->path,
+		return err_set(e, VHDX_E_UNSUPPORTED, "%s: a %s%s has nothing "
+			       "that this version can set", img->file->path,
+			       img->info.format == VHDX_FORMAT_RAW ? "" :
+			       "fixed ",
 			       vhdx_format_name(img->info.format));
 	rc = verify_sector(img, opts->physical_sector_len, e);
 	if (rc)

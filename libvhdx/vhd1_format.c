@@ -145,6 +145,13 @@ void vhd1_footer_lead(uint8_t b[VHD1_FOOTER_LEN], uint64_t data_off)
 		 vhd1_checksum(b, VHD1_FOOTER_LEN, FOOTER_SUM_POS));
 }
 
+void vhd1_footer_name(uint8_t b[VHD1_FOOTER_LEN], const uint8_t uuid[16])
+{
+	memcpy(b + 68, uuid, 16);
+	put_be32(b + FOOTER_SUM_POS,
+		 vhd1_checksum(b, VHD1_FOOTER_LEN, FOOTER_SUM_POS));
+}
+
 static void decode_parent_name(const uint8_t *b, char *out, size_t cap)
 {
 	uint16_t units[PARENT_NAME_UNITS];

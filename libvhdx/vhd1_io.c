@@ -302,6 +302,7 @@ static const struct image_ops vhd1_ops = {
 	.close = vhd1_close,
 	.set_parent = vhd1_set_parent,
 	.adopt = vhd1_adopt,
+	.set = vhd1_set_disk,
 };
 
 static int init_write(struct vhd1 *v, uint64_t end_off, struct vhdx_err *e)

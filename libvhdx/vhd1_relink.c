@@ -166,6 +166,14 @@ int vhd1_switch_header(struct vhd1 *v, struct vhd1_switch *s,
 	return 0;
 }
 
+int vhd1_switch_footers(struct vhd1 *v, const uint8_t *footer,
+			struct vhdx_err *e)
+{
+	int rc = settle_footer(v, e);
+
+	return rc ? rc : lead_footers(v, footer, e);
+}
+
 /* ---- the parent ---------------------------------------------------------- */
 
 /* The header and its locators have left the end of the file: closing gives

@@ -36,10 +36,17 @@ int vhd1_header_place(struct vhd1 *v, size_t data_len, uint64_t *off,
 int vhd1_switch_header(struct vhd1 *v, struct vhd1_switch *s,
 		       struct vhdx_err *e) must_check;
 
-/* image_ops */
+/* Another footer, which leads to the header in force: at the end of the file,
+ * then in the copy (S2, S3). */
+int vhd1_switch_footers(struct vhd1 *v, const uint8_t *footer,
+			struct vhdx_err *e) must_check;
+
+/* image_ops; the last one is in vhd1_set.c */
 int vhd1_set_parent(struct image *img, const struct parent_edit *p,
 		    struct vhdx_err *e) must_check;
 int vhd1_adopt(struct image *img, struct image *from,
 	       struct vhdx_err *e) must_check;
+int vhd1_set_disk(struct image *img, const struct disk_edit *d,
+		  struct vhdx_err *e) must_check;
 
 #endif

@@ -30,6 +30,7 @@ table='
 6 vhdx_compact vhdx_compact_bat
 6 locator locator_path
 6 vhdx_pages vhdx_items vhdx_relink vhdx_adopt vhdx_set
+6 vhd1_set
 7 relink disk_set chain_check
 7 chain
 7 owner

@@ -348,6 +348,69 @@ static void setting_cuts_children_off(void)
 	end();
 }
 
+/* A VHD of one block, made durable. */
+static void begin_vhd(void)
+{
+	struct vhdx_create_opts o = { .format = VHDX_FORMAT_VHD,
+				      .type = VHDX_TYPE_DYNAMIC,
+				      .type_given = true, .size_len = 4 * MIB };
+	uint64_t file_len, host_len;
+	uint8_t sector[512] = { 9 };
+	struct vhdx_blk *blk;
+	struct chain *c;
+	struct file *f;
+
+	T_OK(loop_new(&loop, &t_err));
+	opener_crash_init(&oc, NULL, NULL);
+	T_OK(vhdx_create_plan(&o, &file_len, &host_len, &t_err));
+	f = new_file("/v/disk");
+	T_OK(vhd1_image_create(f, &o, &t_err));
+	file_close(f);
+	T_OK(open_chain("/v/disk", VHDX_OPEN_WRITE, &c));
+	T_OK(blk_new_chain(c, loop, false, &blk, &t_err));
+	T_OK(vhdx_blk_write(blk, 0, sector, sizeof(sector), &t_err));
+	T_OK(vhdx_blk_close(blk, &t_err));
+	restart(NULL, NULL);
+}
+
+static struct vhdx_set_result vhd_set;
+
+static void vhd_has_the_old_or_the_new_id(struct crash_tree *t)
+{
+	struct opener_crash saved = oc;
+	uint8_t sector[512];
+	struct vhdx_blk *blk;
+	struct chain *c;
+	const uint8_t *id;
+
+	opener_crash_init(&oc, NULL, t);
+	T_OK(open_chain("/v/disk", VHDX_OPEN_WRITE, &c));
+	id = c->layers[0]->info.disk_id;
+	T_TRUE(memcmp(id, vhd_set.disk_id, 16) == 0 ||
+	       memcmp(id, vhd_set.was_disk_id, 16) == 0);
+	T_OK(blk_new_chain(c, loop, false, &blk, &t_err));
+	T_OK(vhdx_blk_read(blk, 0, sector, sizeof(sector), &t_err));
+	T_EQ_U64(sector[0], 9);
+	T_OK(vhdx_blk_close(blk, &t_err));
+	opener_crash_fini(&oc);
+	oc = saved;
+}
+
+static void vhd_id_under_power_failure_is_the_old_or_the_new(void)
+{
+	static const char id[] = "00112233-4455-6677-8899-aabbccddeeff";
+
+	begin_vhd();
+	T_OK(set("/v/disk", id, 0, false, &vhd_set));
+	T_TRUE(vhd_set.changed && vhd_set.disk_id[3] == 0x33);
+	at_every_instant(vhd_has_the_old_or_the_new_id);
+	T_OK(set("/v/disk", id, 0, false, &vhd_set));
+	T_TRUE(!vhd_set.changed);
+	T_FAILS(set("/v/disk", NULL, 4096, false, &vhd_set),
+		VHDX_E_UNSUPPORTED, "512 bytes, always");
+	end();
+}
+
 static void odd_values_are_refused(void)
 {
 	struct vhdx_set_result r;
@@ -379,6 +442,7 @@ static const struct t_test tests[] = {
 	T_TEST(power_failure_leaves_a_chain_that_opens),
 	T_TEST(disk_id_and_physical_sectors_are_set),
 	T_TEST(setting_cuts_children_off),
+	T_TEST(vhd_id_under_power_failure_is_the_old_or_the_new),
 	T_TEST(odd_values_are_refused),
 	T_END
 };
