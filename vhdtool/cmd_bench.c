@@ -80,8 +80,11 @@ static uint64_t pick_voff(struct bench *b)
 		       next_random(&b->random_state) % places * a->bs_len;
 	}
 	uint64_t voff = b->next_voff;
-	b->next_voff += a->step_len;
-	/* As in qemu-img bench: past the end it goes on from the start. */
+	/* As in qemu-img bench: past the end it goes on as far behind the
+	 * start, so that odd steps come by everywhere. */
+	uint64_t span = b->size_len - a->voff;
+	b->next_voff = a->voff +
+		       (voff - a->voff + a->step_len % span) % span;
 	if (b->next_voff + a->bs_len > b->size_len)
 		b->next_voff = a->voff;
 	return voff;
