@@ -173,6 +173,7 @@ static void next_extent(struct breq *b)
 {
 	b->pos += b->map.len;
 	b->depth = 0;
+	b->walk.active = false;
 }
 
 static void extent_done(struct breq *b)
@@ -297,8 +298,6 @@ static bool mapped(struct breq *b)
 	}
 	if (goes_deeper(b))
 		return true;
-	if (b->walk.active)
-		owner_ended(owner, &b->walk, &b->map, b->depth);
 	if (b->req->op == VHDX_OP_MAP) {
 		map_request_done(b);
 		return false;

@@ -4,7 +4,7 @@
  * answers of earlier walks, so that reading through 32 layers costs about what
  * reading through one does. It only ever says where a walk may start: the
  * layers are asked as before, and what is not known costs time, nothing else.
- * Memory is fixed at open: at most some 17 MiB of address space, touched where
+ * Memory is fixed at open: at most some 21 MiB of address space, touched where
  * the disk is read.
  *
  * All functions: [loop].
@@ -19,10 +19,9 @@ struct owner;
 /* One extent on its way down, in the submitter's request. */
 struct owner_walk {
 	bool active;	     /* the index takes part */
-	bool survey;	     /* m asks for a whole granule */
+	bool survey;	     /* m asks for more, and not for the reader */
 	bool forward;	     /* owner_heard() waits for the answer */
-	unsigned from;	     /* the layer at which the walk started */
-	uint64_t voff, want; /* the extent: what m is to answer in the end */
+	uint64_t voff, want; /* what m is to answer in the end */
 };
 
 /* *out is NULL where an index would not pay: few layers. c is borrowed and
@@ -35,17 +34,13 @@ void owner_free(struct owner *o); /* NULL allowed */
 unsigned owner_top(const struct owner *o);
 
 /* A read of m's range has come to owner_top(): where it goes on. Sets *depth,
- * m->voff and m->len to the next question, which may be another one at first
- * (w->survey): its answer goes to owner_surveyed(), never to the reader. */
-void owner_start(const struct owner *o, struct owner_walk *w,
-		 struct image_map *m, unsigned *depth);
+ * m->voff and m->len to the next question. It may be another one at first
+ * (w->survey): its answer goes to owner_surveyed(), never to the reader. Then
+ * m is the start of the range, as far as one layer is known to be reached. */
+void owner_start(struct owner *o, struct owner_walk *w, struct image_map *m,
+		 unsigned *depth);
 void owner_surveyed(struct owner *o, struct owner_walk *w, struct image_map *m,
 		    unsigned *depth);
-
-/* The walk has ended at `depth` with m's answer, whose length may be more than
- * was wanted: it is noted, then cut. */
-void owner_ended(struct owner *o, struct owner_walk *w, struct image_map *m,
-		 unsigned depth);
 
 /* Walks that go forward (map), in long steps: the layer's last answer. True if
  * it tells about m->voff, and m is as if the layer had answered; else the layer

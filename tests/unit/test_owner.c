@@ -359,7 +359,7 @@ static void scatter_pieces(uint64_t *seed)
 }
 
 /* The claim of the whole module, counted instead of timed: the leaf where it
- * is writable, and the owner. */
+ * is writable, and the owner; a few more where a row was replaced. */
 static void deep_reads_cost_what_shallow_ones_do(void)
 {
 	uint64_t seed = 11;
@@ -373,7 +373,7 @@ static void deep_reads_cost_what_shallow_ones_do(void)
 		asked = 0;
 		for (uint64_t voff = 0; voff + 4096 <= SIZE; voff += 4096)
 			T_TRUE(read_is_right(voff, 4096));
-		T_TRUE(asked <= (1 + writable) * (SIZE / 4096));
+		T_TRUE(asked <= (1 + writable) * (SIZE / 4096) * 5 / 4);
 		end();
 	}
 }
