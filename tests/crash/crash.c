@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The crash suite: runs cases until the time is up, on two processes, and
- * reports by profile: what case.h does with one disk, joint.h with a chain. A case that aborts or hangs is a failure like any other;
- * it takes its process with it, and a new one goes on behind it.
+ * reports by profile: what case.h does with one disk, and joint.h with a chain.
+ * A case that aborts or hangs is a failure like any other; it takes its process
+ * with it, and a new one goes on behind it.
  */
 #include <getopt.h>
 #include <signal.h>

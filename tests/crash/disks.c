@@ -62,7 +62,9 @@ static int fill_child(struct disks *ds, struct file *f, const char *path,
 	parent = c->layers[0];
 	o->physical_sector_len = parent->physical_sector_len;
 	rc = vhdx_create_plan(o, &file_len, &host_len, e);
-	if (!rc)
+	if (!rc && o->format == VHDX_FORMAT_VHD)
+		rc = vhd1_image_create_child(f, path, o, parent, e);
+	else if (!rc)
 		rc = vhdx_image_create_child(f, path, o, parent, e);
 	if (chain_close(c, NULL))
 		abort();
@@ -280,15 +282,25 @@ struct findings {
 	struct verdict *v;
 };
 
-/* A block that was never entered in the BAT of a VHD stays behind as a gap. */
+/* VHD has no log. A block that was never entered in its BAT stays behind as a
+ * gap, and until somebody has opened it for writing only the footer's copy may
+ * be there. */
+static bool is_excused(const struct findings *fs, const struct vhdx_finding *f)
+{
+	if (fs->format != VHDX_FORMAT_VHD)
+		return false;
+	return f->obj == VHDX_OBJ_PAYLOAD ? f->severity != VHDX_SEV_ERROR
+		: f->obj == VHDX_OBJ_FOOTER && f->repairable && !fs->strict;
+}
+
 static void finding(void *arg, const struct vhdx_finding *f)
 {
 	const struct findings *fs = arg;
-	bool gap = fs->format == VHDX_FORMAT_VHD &&
-		   f->obj == VHDX_OBJ_PAYLOAD;
 
+	if (is_excused(fs, f))
+		return;
 	if (f->severity == VHDX_SEV_ERROR ||
-	    (f->severity == VHDX_SEV_WARNING && fs->strict && !gap))
+	    (f->severity == VHDX_SEV_WARNING && fs->strict))
 		verdict_set(fs->v, "%s: check finds (%s): %s", fs->path,
 			    f->severity == VHDX_SEV_ERROR ? "error"
 							  : "warning",

@@ -85,7 +85,7 @@ static size_t instants(struct opener_crash *o, uint64_t max, uint64_t *rng,
 	return n;
 }
 
-/* ---- after a power failure ------------------------------------------------ */
+/* ---- after a power failure ---------------------------------------------- */
 
 /* Somebody opens a leaf for writing before the operation is started again. */
 static void recover_some(struct jcase *c, struct disks *ds,
@@ -252,7 +252,7 @@ static void fail_everywhere(struct jcase *c, struct opener_crash *run)
 	}
 }
 
-/* ---- a case --------------------------------------------------------------- */
+/* ---- a case ------------------------------------------------------------- */
 
 static void add_reproducer(struct jcase *c)
 {

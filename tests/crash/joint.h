@@ -69,6 +69,7 @@ struct joint {
 
 struct joint_op {
 	const char *name;
+	enum vhdx_format format;
 	/* Builds and promises (joint_build.c has the parts). False: v. */
 	bool (*plan)(struct joint *j);
 	/* The first run may add versions, by j->world's clock; others leave *j
@@ -100,8 +101,7 @@ static inline uint64_t joint_below(struct joint *j, uint64_t n)
 /* A chain with random contents: base, children up to `depth` of them, each of
  * its own block size and length (same_size: all of one). The last is the leaf;
  * its index. -1: v. */
-int joint_chain(struct joint *j, enum vhdx_format format, unsigned depth,
-		bool same_size);
+int joint_chain(struct joint *j, unsigned depth, bool same_size);
 
 /* Another child of disk `parent`, called name, with contents. */
 int joint_child(struct joint *j, int parent, const char *name);

@@ -68,7 +68,7 @@ static int add(struct joint *j, const char *name, int parent,
 static uint32_t block_len(struct joint *j, enum vhdx_format format)
 {
 	if (format == VHDX_FORMAT_VHD)
-		return (uint32_t)(256 * KIB << joint_below(j, 4));
+		return (uint32_t)(512 * KIB << joint_below(j, 3));
 	return (uint32_t)(MIB << joint_below(j, 2));
 }
 
@@ -81,18 +81,23 @@ int joint_child(struct joint *j, int parent, const char *name)
 	return add(j, name, parent, &o);
 }
 
-int joint_chain(struct joint *j, enum vhdx_format format, unsigned depth,
-		bool same_size)
+int joint_chain(struct joint *j, unsigned depth, bool same_size)
 {
 	static const char *const names[] = { "base", "c1", "c2", "c3", "c4" };
 	uint64_t size = (3 + joint_below(j, 3)) * MIB;
+	enum vhdx_format format = j->op->format;
 	int last = -1;
 
 	ASSERT(depth < ARRAY_LEN(names));
+	same_size |= format == VHDX_FORMAT_VHD;
 	for (unsigned i = 0; i <= depth && !j->v->bad; i++) {
 		struct vhdx_create_opts o = { .format = format,
-					      .size_len = size };
+					      .size_len = size,
+					      .type = VHDX_TYPE_DYNAMIC };
 
+		/* A fixed disk has parents' blocks without holes. */
+		if (format == VHDX_FORMAT_VHDX && joint_below(j, 5) == 0)
+			o.type = VHDX_TYPE_FIXED;
 		o.block_len = block_len(j, format);
 		if (i == 0)
 			o.sector_len = format == VHDX_FORMAT_VHDX &&

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#include "chain.h"
+#include "disk_set.h"
+#include "relink.h"
 #include "t.h"
 
 static const char *subject_path(const struct joint *j)
@@ -12,13 +13,12 @@ static const char *subject_path(const struct joint *j)
 	return j->ds.d[j->subject].path;
 }
 
-/* ---- writing to the leaf -------------------------------------------------- */
+/* ---- writing to the leaf ------------------------------------------------ */
 
 /* The leaf's siblings and parents stay as they are. */
 static bool write_plan(struct joint *j)
 {
-	int leaf = joint_chain(j, VHDX_FORMAT_VHDX,
-			       1 + (unsigned)joint_below(j, 3), false);
+	int leaf = joint_chain(j, 1 + (unsigned)joint_below(j, 3), false);
 
 	if (leaf < 0 || joint_child(j, j->ds.d[leaf].parent, "twin") < 0)
 		return false;
@@ -71,13 +71,35 @@ static int write_run(struct joint *j, const struct opener *o, bool first,
 	return rc;
 }
 
-/* ---- another parent ------------------------------------------------------- */
+/* ---- another parent ------------------------------------------------------ */
+
+/* A session on the copy gives it another identity, and no other content. */
+static bool other_identity(struct joint *j)
+{
+	struct opener_crash o;
+	struct disks ds = { .opener = &o.opener, .loop = j->loop };
+	uint8_t sector[4096];
+	struct vhdx_blk *blk;
+	struct vhdx_err e;
+
+	opener_crash_init(&o, NULL, &j->tree);
+	blk = disks_open(&ds, j->target, true, j->v);
+	if (!blk)
+		return false;
+	if (vhdx_blk_read(blk, 0, sector, sizeof(sector), &e) ||
+	    vhdx_blk_write(blk, 0, sector, sizeof(sector), &e) ||
+	    vhdx_blk_close(blk, &e))
+		verdict_set(j->v, "%s: %s", j->target, e.text);
+	crash_tree_free(&j->tree);
+	opener_crash_now(&o, &j->tree);
+	opener_crash_fini(&o);
+	return !j->v->bad;
+}
 
 /* A copy of the parent, under another name, takes its place. */
 static bool relink_plan(struct joint *j)
 {
-	int leaf = joint_chain(j, VHDX_FORMAT_VHDX,
-			       1 + (unsigned)joint_below(j, 2), false);
+	int leaf = joint_chain(j, 1 + (unsigned)joint_below(j, 2), false);
 	int parent;
 
 	if (leaf < 0)
@@ -85,9 +107,12 @@ static bool relink_plan(struct joint *j)
 	/* The child of the last but one has the leaf on it. */
 	j->subject = joint_below(j, 2) && leaf > 1 ? leaf - 1 : leaf;
 	parent = j->ds.d[j->subject].parent;
-	strcpy(j->target, "/sim/a longer name for a copy.vhdx");
+	snprintf(j->target, sizeof(j->target), "/sim/a longer name%.5s",
+		 strrchr(j->ds.d[parent].path, '.'));
 	memimg_clone(crash_tree_add(&j->tree, j->target),
 		     crash_tree_find(&j->tree, j->ds.d[parent].path));
+	if (joint_below(j, 2) && !other_identity(j))
+		return false;
 	joint_promise_all(j);
 	j->p[j->subject].strict = true;
 	return true;
@@ -96,22 +121,43 @@ static bool relink_plan(struct joint *j)
 static int relink_run(struct joint *j, const struct opener *o, bool first,
 		      struct vhdx_err *e)
 {
-	struct chain_opts co = { .flags = VHDX_OPEN_WRITE | VHDX_OPEN_ALONE };
-	struct parent_edit edit = { .path = j->target };
-	struct chain *c;
-	int rc = chain_open(o, j->loop, subject_path(j), &co, &c, e), rc2;
+	const struct vhdx_set_parent_opts opts = { .ignore_id = true };
+	struct vhdx_set_parent_result res;
 
 	(void)first;
-	if (rc)
-		return rc;
-	edit.linkage = c->layers[0]->parent->linkage[0];
-	rc = c->layers[0]->ops->set_parent(c->layers[0], &edit, e);
-	rc2 = chain_close(c, rc ? NULL : e);
-	return rc ? rc : rc2;
+	return set_parent_image(o, j->loop, subject_path(j), j->target, &opts,
+				&res, e);
 }
 
+/* ---- another identity of the virtual disk --------------------------------- */
+
+static bool set_plan(struct joint *j)
+{
+	j->subject = joint_chain(j, 1 + (unsigned)joint_below(j, 2), false);
+	if (j->subject < 0)
+		return false;
+	joint_promise_all(j); /* not strict: what is set already is only read */
+	return true;
+}
+
+static int set_run(struct joint *j, const struct opener *o, bool first,
+		   struct vhdx_err *e)
+{
+	const struct vhdx_set_opts opts = {
+		.disk_id = "12345678-9abc-def0-1234-56789abcdef0" };
+	struct vhdx_set_result res;
+
+	(void)first;
+	return set_image(o, j->loop, subject_path(j), &opts, &res, e);
+}
+
+#define VHDX VHDX_FORMAT_VHDX
+#define VHD VHDX_FORMAT_VHD
+
 const struct joint_op joint_ops[] = {
-	{ "j-write", write_plan, write_run, true },
-	{ "j-relink", relink_plan, relink_run, false },
+	{ "j-write", VHDX, write_plan, write_run, true },
+	{ "j-writevhd", VHD, write_plan, write_run, true },
+	{ "j-relink", VHDX, relink_plan, relink_run, false },
+	{ "j-set", VHDX, set_plan, set_run, false },
 };
 const size_t joint_op_cnt = ARRAY_LEN(joint_ops);
