@@ -16,6 +16,7 @@
 #include <CUnit/Basic.h>
 
 #include "case.h"
+#include "forest.h"
 #include "joint.h"
 #include "mutation.h"
 
@@ -49,14 +50,21 @@ static struct options {
 
 static struct worker *shared; /* WORKERS of them */
 
-/* The profiles, then the operations on chains. */
+/* The profiles, then the operations on chains, then the forests. */
 static size_t kind_cnt(void)
 {
-	return profile_cnt + joint_op_cnt;
+	return profile_cnt + joint_op_cnt + 1;
+}
+
+static bool is_forest(size_t p)
+{
+	return p == profile_cnt + joint_op_cnt;
 }
 
 static const char *kind_name(size_t p)
 {
+	if (is_forest(p))
+		return "forest";
 	return p < profile_cnt ? profiles[p].name
 			       : joint_ops[p - profile_cnt].name;
 }
@@ -77,6 +85,8 @@ static uint64_t now_ms(void)
 static bool run_kind(size_t p, uint64_t seed, struct tally *t,
 		     struct verdict *v)
 {
+	if (is_forest(p))
+		return forest_run(seed, t, v);
 	if (p >= profile_cnt)
 		return joint_run(&joint_ops[p - profile_cnt], seed, &opt.only,
 				 t, v);
@@ -86,6 +96,8 @@ static bool run_kind(size_t p, uint64_t seed, struct tally *t,
 static bool run_faults(size_t p, uint64_t seed, struct tally *t,
 		       struct verdict *v)
 {
+	if (is_forest(p))
+		return true;
 	if (p >= profile_cnt)
 		return joint_fault_run(&joint_ops[p - profile_cnt], seed,
 				       &opt.only_fault, t, v);

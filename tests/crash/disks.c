@@ -39,6 +39,21 @@ unsigned disks_child_cnt(const struct disks *ds, int parent)
 	return n;
 }
 
+/* A number that is free; DISKS_MAX: none. */
+static unsigned free_number(const struct disks *ds)
+{
+	unsigned i = 0;
+
+	while (i < ds->cnt && ds->d[i].there)
+		i++;
+	return i;
+}
+
+bool disks_room(const struct disks *ds)
+{
+	return free_number(ds) < DISKS_MAX;
+}
+
 /* ---- making them --------------------------------------------------------- */
 
 static int open_chain(const struct disks *ds, const char *path, bool writable,
@@ -104,12 +119,13 @@ int disks_create(struct disks *ds, const char *path, int parent,
 {
 	const struct disk *p = parent < 0 ? NULL : &ds->d[parent];
 	struct vhdx_create_opts o = *want;
-	struct disk *d = &ds->d[ds->cnt];
+	unsigned i = free_number(ds);
+	struct disk *d = &ds->d[i];
 	struct vhdx_err e;
 	struct file *f;
 	int rc;
 
-	ASSERT(ds->cnt < DISKS_MAX);
+	ASSERT(i < DISKS_MAX);
 	complete(&o, p);
 	if (ds->opener->open(ds->opener, ds->loop, path,
 			     OPENER_WRITE | OPENER_CREATE, &f, &e))
@@ -127,7 +143,9 @@ int disks_create(struct disks *ds, const char *path, int parent,
 	if (p)
 		memimg_clone(&d->view, &p->view);
 	memimg_resize(&d->view, o.size_len);
-	return (int)ds->cnt++;
+	if (i == ds->cnt)
+		ds->cnt++;
+	return (int)i;
 }
 
 struct vhdx_blk *disks_open(const struct disks *ds, const char *path,
@@ -257,6 +275,46 @@ void disks_fill(struct disks *ds, int i, uint64_t *rng, unsigned cnt,
 	while (cnt-- > 0 && !v->bad)
 		disks_request(&ds->d[i], blk, rng, v);
 	close_device(blk, ds->d[i].path, v);
+}
+
+static void copy_extent(struct vhdx_blk *in, struct vhdx_blk *out,
+			const struct vhdx_extent *x, struct verdict *v)
+{
+	uint8_t *buf = buffer();
+	struct vhdx_err e;
+
+	for (uint64_t at = 0; at < x->len && !v->bad; at += MIB) {
+		uint64_t n = u64_min(MIB, x->len - at);
+
+		if (vhdx_blk_read(in, x->voff + at, buf, n, &e) ||
+		    vhdx_blk_write(out, x->voff + at, buf, n, &e))
+			verdict_set(v, "copying: %s", e.text);
+	}
+}
+
+void disks_copy(struct disks *ds, int from, int to, struct verdict *v)
+{
+	struct vhdx_blk *in = disks_open(ds, ds->d[from].path, false, v);
+	struct vhdx_blk *out = disks_open(ds, ds->d[to].path, true, v);
+	uint64_t size = ds->d[from].view.size, at = 0;
+	struct vhdx_extent x;
+	struct vhdx_err e;
+
+	while (at < size && !v->bad) {
+		if (vhdx_blk_map(in, at, size - at, &x, &e)) {
+			verdict_set(v, "map: %s", e.text);
+			break;
+		}
+		if (x.kind == VHDX_EXTENT_DATA)
+			copy_extent(in, out, &x, v);
+		at += x.len;
+	}
+	if (in)
+		close_device(in, ds->d[from].path, v);
+	if (out)
+		close_device(out, ds->d[to].path, v);
+	memimg_free(&ds->d[to].view);
+	memimg_clone(&ds->d[to].view, &ds->d[from].view);
 }
 
 /* ---- looking at them ----------------------------------------------------- */

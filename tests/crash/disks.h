@@ -36,6 +36,9 @@ void disks_free(struct disks *ds);
 struct disk *disks_find(struct disks *ds, const char *path); /* NULL: none */
 unsigned disks_child_cnt(const struct disks *ds, int parent); /* that are */
 
+/* Is there a number for one more? */
+bool disks_room(const struct disks *ds);
+
 /* A new empty image; its number. Where `want` leaves size, block and sector
  * length out, a child takes those of its parent. parent: number or -1. */
 int disks_create(struct disks *ds, const char *path, int parent,
@@ -52,6 +55,9 @@ void disks_fill(struct disks *ds, int i, uint64_t *rng, unsigned cnt,
 /* One of them against an open device. */
 void disks_request(struct disk *d, struct vhdx_blk *blk, uint64_t *rng,
 		   struct verdict *v);
+
+/* Writes what `from` shows into `to`, a disk of the same size. */
+void disks_copy(struct disks *ds, int from, int to, struct verdict *v);
 
 /* The image opens and shows exactly this. */
 void disks_verify(const struct disks *ds, const char *path,

@@ -129,7 +129,7 @@ static int relink_run(struct joint *j, const struct opener *o, bool first,
 				&res, e);
 }
 
-/* ---- another identity of the virtual disk --------------------------------- */
+/* ---- another identity of the virtual disk ------------------------------- */
 
 static bool set_plan(struct joint *j)
 {
