@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "disk_set.h"
+#include "merging.h"
 #include "relink.h"
 
 /* ---- a parent that moves --------------------------------------------------- */
@@ -73,5 +74,65 @@ bool forest_set(struct forest *f)
 	if (forest_ok(f, set_image(&f->o.opener, f->loop, f->ds.d[i].path,
 				   &opts, &res, &e), &e))
 		forest_verify(f, i);
+	return true;
+}
+
+/* ---- merging --------------------------------------------------------------- */
+
+/* Would break other children: is refused, and no byte has changed. */
+static void merge_refused(struct forest *f, int i, unsigned n)
+{
+	uint64_t before = crash_now(f->o.world);
+	struct vhdx_err e;
+	int rc = merging_run(&f->o.opener, f->loop, f->ds.d[i].path, NULL, n,
+			     false, &e);
+
+	if (rc != VHDX_E_LINKAGE && rc != VHDX_E_UNSUPPORTED)
+		verdict_set(f->v, "a merge that breaks other children gives "
+			    "%s: %s", vhdx_code_name(rc), rc ? e.text : "");
+	if (crash_now(f->o.world) != before)
+		verdict_set(f->v, "a refused merge has changed something");
+}
+
+static void merge_now(struct forest *f, int i, unsigned n, bool keep)
+{
+	int to = merging_layer(&f->ds, i, n);
+	char between[FOREST_DEPTH][OPENER_CRASH_PATH];
+	unsigned cnt = 0;
+	struct vhdx_err e;
+	int rc;
+
+	for (int k = f->ds.d[i].parent; k != to; k = f->ds.d[k].parent)
+		strcpy(between[cnt++], f->ds.d[k].path);
+	rc = merging_run(&f->o.opener, f->loop, f->ds.d[i].path,
+			 f->ds.d[to].path, 0, keep, &e);
+	if (rc == VHDX_E_UNSUPPORTED || !forest_ok(f, rc, &e))
+		return;
+	merging_model(&f->ds, i, n, keep);
+	/* With keep they are left, as somebody's backup: not ours. */
+	while (keep && cnt-- > 0)
+		forest_ok(f, f->o.opener.remove(&f->o.opener, between[cnt],
+						&e), &e);
+	forest_verify(f, to);
+	for (unsigned k = 0; k < f->ds.cnt && !f->v->bad; k++)
+		if (f->ds.d[k].there && f->ds.d[k].parent == to)
+			forest_verify(f, (int)k);
+}
+
+bool forest_merge(struct forest *f)
+{
+	int i = forest_pick(f, false);
+	bool keep = forest_below(f, 5) == 0;
+	unsigned n;
+
+	if (i < 0 || f->ds.d[i].parent < 0)
+		return false;
+	n = 1 + (unsigned)forest_below(f, forest_depth(f, i));
+	forest_tell(f, "merge %s, %u deep%s", f->ds.d[i].path, n,
+		    keep ? ", keep" : "");
+	if (merging_breaks(&f->ds, i, n))
+		merge_refused(f, i, n);
+	else
+		merge_now(f, i, n, keep);
 	return true;
 }

@@ -59,6 +59,7 @@ struct joint {
 	/* The operation's parameters. */
 	int subject; /* index of the image it is given */
 	char target[OPENER_CRASH_PATH];
+	unsigned depth;
 	uint64_t size_len;
 	bool keep;
 	uint64_t op_seed;

@@ -69,7 +69,7 @@ static void judge(struct jfault *f, struct opener_crash *o, int rc,
 
 	if (rc && !o->failed_cnt)
 		verdict_set(v, "nothing failed below, and yet: %s", e->text);
-	else if (rc && !strstr(e->text, name + 1))
+	else if (rc && !strstr(e->text, f->rule.sticky ? "/sim/" : name + 1))
 		verdict_set(v, "the error does not name the file %s: %s",
 			    name + 1, e->text);
 	if (opener_crash_open_cnt(o))

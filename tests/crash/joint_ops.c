@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What is done to a chain while its power fails, and what it promises. */
-#include "joint.h"
+#include "joint_ops.h"
 
 #include <string.h>
 
@@ -158,6 +158,8 @@ const struct joint_op joint_ops[] = {
 	{ "j-write", VHDX, write_plan, write_run, true },
 	{ "j-writevhd", VHD, write_plan, write_run, true },
 	{ "j-relink", VHDX, relink_plan, relink_run, false },
+	{ "j-merge", VHDX, joint_merge_plan, joint_merge_run, false },
+	{ "j-mergevhd", VHD, joint_merge_plan, joint_merge_run, false },
 	{ "j-set", VHDX, set_plan, set_run, false },
 };
 const size_t joint_op_cnt = ARRAY_LEN(joint_ops);

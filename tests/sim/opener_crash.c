@@ -174,8 +174,8 @@ static bool due(struct opener_crash *o, unsigned bit, const char *path)
 {
 	if (!counts(o, path) || !fault_due(&o->fault, bit))
 		return false;
-	o->failed_cnt++;
-	strcpy(o->failed_path, path);
+	if (o->failed_cnt++ == 0)
+		strcpy(o->failed_path, path);
 	return true;
 }
 
@@ -226,7 +226,7 @@ static void handle_submit(struct file *f, struct file_io *io)
 				  .iov_skip = io->iov_skip,
 				  .done = passed_done };
 	file_submit(h->inner, &p->io);
-	if (h->o->failed_cnt != failed)
+	if (failed == 0 && h->o->failed_cnt)
 		strcpy(h->o->failed_path, f->path);
 }
 
@@ -436,17 +436,34 @@ unsigned opener_crash_open_cnt(const struct opener_crash *o)
 	return o->names->open_cnt;
 }
 
-void opener_crash_now(const struct opener_crash *o, struct crash_tree *out)
+unsigned opener_crash_list(const struct opener_crash *o,
+			   char names[][OPENER_CRASH_PATH])
 {
-	out->cnt = 0;
+	unsigned cnt = 0;
+
 	for (size_t i = 0; i < o->names->cnt; i++) {
 		const char *path = o->names->changes[i].path;
-		const struct inode *to = lookup(o, path);
+		unsigned k = 0;
 
-		if (to && !crash_tree_find(out, path))
-			memimg_clone(crash_tree_add(out, path),
-				     crash_disk_content(to->disk));
+		while (k < cnt && strcmp(names[k], path) != 0)
+			k++;
+		if (k < cnt || !lookup(o, path))
+			continue;
+		ASSERT(cnt < OPENER_CRASH_MAX);
+		strcpy(names[cnt++], path);
 	}
+	return cnt;
+}
+
+void opener_crash_now(const struct opener_crash *o, struct crash_tree *out)
+{
+	char names[OPENER_CRASH_MAX][OPENER_CRASH_PATH];
+	unsigned cnt = opener_crash_list(o, names);
+
+	out->cnt = 0;
+	for (unsigned i = 0; i < cnt; i++)
+		memimg_clone(crash_tree_add(out, names[i]),
+			     crash_disk_content(lookup(o, names[i])->disk));
 }
 
 /* ---- after a power failure ---------------------------------------------- */

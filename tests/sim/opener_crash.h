@@ -58,7 +58,7 @@ struct opener_crash {
 	struct fault_rule fault;
 	const char *fault_path;
 	uint64_t failed_cnt; /* made to fail */
-	char failed_path[OPENER_CRASH_PATH]; /* the last of them */
+	char failed_path[OPENER_CRASH_PATH]; /* the first of them */
 	struct crash_names *names;
 };
 
@@ -70,6 +70,10 @@ void opener_crash_fini(struct opener_crash *o); /* no file is open */
 
 /* How many handles are open on all files. */
 unsigned opener_crash_open_cnt(const struct opener_crash *o);
+
+/* The names that a program sees now; how many. */
+unsigned opener_crash_list(const struct opener_crash *o,
+			   char names[][OPENER_CRASH_PATH]);
 
 /* What a program sees now. */
 void opener_crash_now(const struct opener_crash *o, struct crash_tree *out);

@@ -108,8 +108,12 @@ static bool exactly(uint64_t k, const char *const *want, unsigned cnt)
 
 static void a_name_removed_is_gone_for_good(void)
 {
+	char names[OPENER_CRASH_MAX][OPENER_CRASH_PATH];
+
 	begin();
 	T_OK(drop("/d/a"));
+	T_EQ_U64(opener_crash_list(&o, names), 1);
+	CU_ASSERT_STRING_EQUAL(names[0], "/d/b");
 	CU_ASSERT_STRING_EQUAL(now(), "b=b");
 	EXACTLY(0, "a=a b=b");
 	EXACTLY(1, "a=a b=b", "b=b");
