@@ -216,7 +216,7 @@ static void run_all(void)
 	}
 }
 
-/* ---- the report ---------------------------------------------------------- */
+/* ---- the report --------------------------------------------------------- */
 
 static size_t reporting;
 
@@ -321,7 +321,7 @@ static int report_caught(void)
 	return 1;
 }
 
-/* ---- options ------------------------------------------------------------- */
+/* ---- options ------------------------------------------------------------ */
 
 static const char usage[] =
 	"crash [--seconds N] [--seed S] [--profile P] [--once]\n"

@@ -54,7 +54,7 @@ bool disks_room(const struct disks *ds)
 	return free_number(ds) < DISKS_MAX;
 }
 
-/* ---- making them --------------------------------------------------------- */
+/* ---- making them -------------------------------------------------------- */
 
 static int open_chain(const struct disks *ds, const char *path, bool writable,
 		      struct chain **out, struct vhdx_err *e)
@@ -174,7 +174,7 @@ static void close_device(struct vhdx_blk *blk, const char *path,
 		verdict_set(v, "%s: closing: %s", path, e.text);
 }
 
-/* ---- filling them -------------------------------------------------------- */
+/* ---- filling them ------------------------------------------------------- */
 
 static const uint64_t HOT = 8 * MIB;
 
@@ -317,7 +317,7 @@ void disks_copy(struct disks *ds, int from, int to, struct verdict *v)
 	memimg_clone(&ds->d[to].view, &ds->d[from].view);
 }
 
-/* ---- looking at them ----------------------------------------------------- */
+/* ---- looking at them ---------------------------------------------------- */
 
 void disks_verify(const struct disks *ds, const char *path,
 		  const struct memimg *view, bool writable, struct verdict *v)

@@ -8,7 +8,7 @@
 
 #define STEPS 40
 
-/* ---- picking --------------------------------------------------------------- */
+/* ---- picking ------------------------------------------------------------ */
 
 int forest_pick(struct forest *f, bool leaf)
 {
@@ -44,7 +44,7 @@ void forest_new_path(struct forest *f, enum vhdx_format format,
 		 format == VHDX_FORMAT_VHD ? "vhd" : "vhdx");
 }
 
-/* ---- telling --------------------------------------------------------------- */
+/* ---- telling ------------------------------------------------------------ */
 
 void forest_tell(struct forest *f, const char *fmt, ...)
 {
@@ -82,7 +82,7 @@ void forest_verify(struct forest *f, int i)
 		disks_check(&f->ds, d->path, true, f->v);
 }
 
-/* ---- the plain steps -------------------------------------------------------- */
+/* ---- the plain steps ---------------------------------------------------- */
 
 static uint64_t some_size(struct forest *f)
 {
@@ -252,7 +252,7 @@ const struct forest_step forest_steps[] = {
 };
 const size_t forest_step_cnt = ARRAY_LEN(forest_steps);
 
-/* ---- a case ----------------------------------------------------------------- */
+/* ---- a case ------------------------------------------------------------- */
 
 static void step(struct forest *f)
 {

@@ -8,7 +8,7 @@
 #include "merging.h"
 #include "relink.h"
 
-/* ---- a parent that moves --------------------------------------------------- */
+/* ---- a parent that moves ------------------------------------------------ */
 
 /* Under its new name everybody below is told. */
 static void move_file(struct forest *f, struct disk *d, const char *to)
@@ -59,7 +59,7 @@ bool forest_set_parent(struct forest *f)
 	return true;
 }
 
-/* ---- what a guest sees beside the data -------------------------------------- */
+/* ---- what a guest sees beside the data ---------------------------------- */
 
 bool forest_set(struct forest *f)
 {
@@ -77,7 +77,7 @@ bool forest_set(struct forest *f)
 	return true;
 }
 
-/* ---- merging --------------------------------------------------------------- */
+/* ---- merging ------------------------------------------------------------ */
 
 /* Would break other children: is refused, and no byte has changed. */
 static void merge_refused(struct forest *f, int i, unsigned n)

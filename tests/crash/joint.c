@@ -33,7 +33,7 @@ static struct crash_opts habits(uint64_t seed)
 	return o;
 }
 
-/* ---- instants ------------------------------------------------------------ */
+/* ---- instants ----------------------------------------------------------- */
 
 static int ascending(const void *a, const void *b)
 {

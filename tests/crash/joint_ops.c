@@ -71,7 +71,7 @@ static int write_run(struct joint *j, const struct opener *o, bool first,
 	return rc;
 }
 
-/* ---- another parent ------------------------------------------------------ */
+/* ---- another parent ----------------------------------------------------- */
 
 /* A session on the copy gives it another identity, and no other content. */
 static bool other_identity(struct joint *j)

@@ -52,7 +52,7 @@ static struct image *open_parent(struct parent *p, struct loop *l,
 	return img;
 }
 
-/* ---- making it ----------------------------------------------------------- */
+/* ---- making it ---------------------------------------------------------- */
 
 static void create(struct parent *p, struct loop *l)
 {
@@ -115,7 +115,7 @@ void parent_prepare(const struct profile *pf)
 	memimg_clone(&p->pristine, &p->img);
 }
 
-/* ---- using it ------------------------------------------------------------ */
+/* ---- using it ----------------------------------------------------------- */
 
 static int add_vhd_child(struct file *f, struct image *parent,
 			 const struct vhdx_create_opts *o, struct vhdx_err *e)
