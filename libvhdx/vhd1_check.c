@@ -13,24 +13,12 @@
  */
 #include <string.h>
 
-#include "check.h"
 #include "mem.h"
-#include "vhd1_load.h"
+#include "vhd1_check.h"
 
-#define SPEC "VHD"
+#define SPEC VHD1_SPEC
 #define BUF_LEN ((size_t)(256 * KIB))
 #define FEATURE_RESERVED 2u
-
-struct vhd1_check {
-	struct check *c;
-	struct file *f;
-	struct vhd1_footers ft;
-	struct vhd1_header h;
-	struct vhd1_bat bat;
-	uint64_t size_len;
-	struct check_many bad, stray, gaps, hidden;
-	uint8_t *buf, *bits;
-};
 
 /* Damage is a finding; only what keeps us from looking is an error. */
 static int found(struct vhd1_check *k, int rc, const struct vhdx_err *why,
@@ -301,12 +289,12 @@ static int check_bitmap(struct vhd1_check *k, uint32_t blk, struct vhdx_err *e)
 
 static int check_bitmaps(struct vhd1_check *k, struct vhdx_err *e)
 {
-	/* With a parent, a clear bit is an ordinary state. */
-	if (k->ft.use->f.type != VHD1_DYNAMIC)
-		return 0;
 	k->bits = mem_alloc(k->bat.bitmap_len);
 	if (!k->bits)
 		return err_set(e, VHDX_E_NOMEM, "no memory for a bitmap");
+	/* With a parent, a clear bit is an ordinary state. */
+	if (k->ft.use->f.type == VHD1_DIFFERENCING)
+		return vhd1_check_child(k, e);
 	for (uint32_t blk = 0; blk < k->bat.need; blk++) {
 		if (k->bat.entry[blk] == VHD1_ABSENT ||
 		    k->bat.flags[blk] & VHD1_BAD)
@@ -341,10 +329,6 @@ static int check_dynamic(struct vhd1_check *k, struct vhdx_err *e)
 				   &why);
 	if (rc)
 		return found(k, rc, &why, e);
-	if (k->ft.use->f.type == VHD1_DIFFERENCING)
-		check_note(k->c, VHDX_OBJ_PARENT, k->ft.use->f.data_off + 64,
-			   SPEC, "a differencing disk on top of \"%s\"; the "
-			   "parent is not examined", k->h.parent_name);
 	return check_map(k, e);
 }
 

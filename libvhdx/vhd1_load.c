@@ -289,6 +289,11 @@ struct audit {
 	size_t cnt;
 };
 
+static bool is_locator(uint32_t id)
+{
+	return id >= ID_FIRST && id < ID_TABLE;
+}
+
 static uint64_t whole_len(const struct vhd1_bat *b, uint32_t id)
 {
 	switch (id) {
@@ -299,7 +304,7 @@ static uint64_t whole_len(const struct vhd1_bat *b, uint32_t id)
 	case ID_TABLE:
 		return align_up(b->table_len, VHD1_SECTOR);
 	default:
-		if (id >= ID_FIRST)
+		if (is_locator(id))
 			return b->loc[id - ID_FIRST].len;
 		return (uint64_t)b->bitmap_len + b->block_len;
 	}
@@ -425,7 +430,7 @@ static void add_locators(struct audit *a, uint64_t limit)
 static void sweep(struct audit *a)
 {
 	uint32_t far_id = 0;
-	uint64_t far_end = 0, whole_end = 0;
+	uint64_t far_end = 0, whole_end = 0, data_end = 0;
 
 	for (size_t i = 0; i < a->cnt; i++) {
 		uint64_t off = (a->key[i] >> 32) * VHD1_SECTOR;
@@ -442,9 +447,11 @@ static void sweep(struct audit *a)
 			far_end = end;
 			far_id = id;
 		}
+		if (!is_locator(id))
+			data_end = u64_max(data_end, end);
 		whole_end = u64_max(whole_end, off + whole_len(a->b, id));
 	}
-	a->b->data_end = far_end;
+	a->b->data_end = data_end;
 	a->b->whole_end = whole_end;
 }
 

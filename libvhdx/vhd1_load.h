@@ -79,8 +79,8 @@ struct vhd1_bat {
 	uint32_t block_len, bitmap_len;
 	uint64_t size_len; /* of the disk, bytes: cuts the last block */
 	/* End of the last structure or block, bytes: as far as the disk needs
-	 * it, and with the whole of the disk's last block, which some writers
-	 * cut short. */
+	 * it, without locators; and with them, and the whole of the disk's last
+	 * block, which some writers cut short. */
 	uint64_t data_end, whole_end;
 	uint64_t bad_cnt;   /* of the first `need` entries */
 	uint64_t stray_cnt; /* bad ones behind them */

@@ -435,7 +435,7 @@ static const struct {
 	{ "dirty", 1, damage_dirty },	 { "entry", 2, damage_entry },
 	{ "seal", 1, damage_seal },	 { "be32", 2, damage_be },
 	{ "be64", 2, damage_be },	 { "sum", 1, damage_sum },
-	{ "vblock", 1, damage_vblock },
+	{ "vblock", 1, damage_vblock },	 { "vparent", 1, damage_vparent },
 };
 
 static int run_line(struct damage *d, char *line, struct vhdx_err *e)

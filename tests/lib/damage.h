@@ -32,6 +32,8 @@
  *	be32|be64 WHERE VALUE	big-endian
  *	sum footer|copy|dyn	its checksum
  *	vblock B		block B at the end, footer behind it
+ *	vparent NAME [KIND=PATH...]	a child of NAME (`-`: no name), id
+ *				01020304-..., each path in 512 bytes at the end
  *
  * Numbers: decimal, 0x, with K M G T, `max` (2^64 - 1). WHERE is a sum of
  * numbers and places: ident header1 header2 region1 region2 log meta bat end;

@@ -34,5 +34,7 @@ int damage_sum(struct damage *d, const struct damage_args *a,
 	       struct vhdx_err *e);
 int damage_vblock(struct damage *d, const struct damage_args *a,
 		  struct vhdx_err *e);
+int damage_vparent(struct damage *d, const struct damage_args *a,
+		   struct vhdx_err *e);
 
 #endif

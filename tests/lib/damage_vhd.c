@@ -84,3 +84,63 @@ int damage_vblock(struct damage *d, const struct damage_args *a,
 				e);
 	return rc;
 }
+
+/* ---- a differencing disk ------------------------------------------------- */
+
+static void put_footer_type(uint8_t *footer, uint32_t type)
+{
+	uint32_t sum = 0;
+
+	put_be32(footer + 60, type);
+	put_be32(footer + FOOTER_SUM, 0);
+	for (size_t i = 0; i < FOOTER_LEN; i++)
+		sum += footer[i];
+	put_be32(footer + FOOTER_SUM, ~sum);
+}
+
+/* KIND=TEXT: the locator's entry, and its data at off. */
+static void put_path(const char *arg, uint64_t off, uint8_t *entry,
+		     uint8_t data[FOOTER_LEN])
+{
+	const char *text = arg + 5;
+	bool wide = arg[0] == 'W';
+	size_t n = strlen(text);
+
+	memset(data, 0, FOOTER_LEN);
+	for (size_t i = 0; i < n; i++)
+		data[i << wide] = (uint8_t)text[i];
+	memcpy(entry, arg, 4);
+	put_be32(entry + 4, FOOTER_LEN);
+	put_be32(entry + 8, (uint32_t)(n << wide));
+	put_be64(entry + 16, off);
+}
+
+int damage_vparent(struct damage *d, const struct damage_args *a,
+		   struct vhdx_err *e)
+{
+	const struct damage_args sum = { 2, { "sum", "dyn" }, { 0, DYN_OFF } };
+	uint8_t footer[FOOTER_LEN], dyn[DYN_LEN], data[FOOTER_LEN];
+	int rc = file_read(d->file, 0, footer, sizeof(footer), e);
+
+	if (!rc)
+		rc = file_read(d->file, DYN_OFF, dyn, sizeof(dyn), e);
+	for (uint8_t i = 0; i < 16; i++)
+		dyn[40 + i] = (uint8_t)(i + 1);
+	for (size_t i = 0; a->v[1][i] && a->v[1][0] != '-'; i++)
+		dyn[64 + 2 * i + 1] = (uint8_t)a->v[1][i];
+	for (int i = 2; i < a->cnt && !rc; i++) {
+		put_path(a->v[i], d->footer_off, dyn + 576 + 24 * (i - 2),
+			 data);
+		rc = file_write(d->file, d->footer_off, data, sizeof(data), e);
+		d->footer_off += sizeof(data);
+	}
+	put_footer_type(footer, 4);
+	if (!rc)
+		rc = file_write(d->file, 0, footer, sizeof(footer), e);
+	if (!rc)
+		rc = file_write(d->file, d->footer_off, footer, sizeof(footer),
+				e);
+	if (!rc)
+		rc = file_write(d->file, DYN_OFF, dyn, sizeof(dyn), e);
+	return rc ? rc : damage_sum(d, &sum, e);
+}
