@@ -157,6 +157,7 @@ static void fill_edit(const struct relink *r, const struct image *img,
 static int record(const struct relink *r, struct image *img,
 		  struct vhdx_err *e)
 {
+	const struct parent_ref *ref = img->parent;
 	struct parent_edit edit;
 	uint8_t was[16];
 	int rc;
@@ -164,8 +165,8 @@ static int record(const struct relink *r, struct image *img,
 	fill_edit(r, img, &edit);
 	memcpy(was, img->info.file_write_guid, 16);
 	rc = img->ops->set_parent(img, &edit, e);
-	/* VHD has no such id, and does not tell. */
-	r->result->changed = img->info.format != VHDX_FORMAT_VHDX ||
+	/* VHD has no such id; what it says of its parent is then another. */
+	r->result->changed = img->parent != ref ||
 			     memcmp(was, img->info.file_write_guid, 16) != 0;
 	return rc;
 }

@@ -187,29 +187,83 @@ static void free_end(struct vhd1 *v, uint64_t was_off)
 		v->kept_end = was_off;
 }
 
-static int write_parent(struct vhd1 *v, const struct parent_edit *p,
-			uint8_t *body, struct vhdx_err *e)
+/* Does the file hold this locator already, data included? */
+static bool is_recorded(struct vhd1 *v, const struct vhd1_locator *was,
+			const struct vhd1_locator *l, const uint8_t *data)
 {
-	struct vhd1_header h = v->header;
+	uint8_t buf[512];
+
+	if (memcmp(was->code, l->code, sizeof(l->code)) != 0 ||
+	    was->len != l->len)
+		return false;
+	for (uint32_t pos = 0; pos < l->len; pos += sizeof(buf)) {
+		size_t n = (size_t)u64_min(l->len - pos, sizeof(buf));
+		uint64_t off;
+
+		if (ckd_add(was->off, pos, &off) ||
+		    file_read(v->img.file, off, buf, n, NULL) ||
+		    memcmp(buf, data + pos, n) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* h's locators count from the start of room. */
+static bool is_same(struct vhd1 *v, const struct vhd1_header *h,
+		    const uint8_t *room)
+{
+	const struct vhd1_header *was = &v->header;
+
+	if (memcmp(was->parent_uuid, h->parent_uuid, 16) != 0 ||
+	    was->parent_timestamp != h->parent_timestamp ||
+	    memcmp(was->name, h->name, sizeof(h->name)) != 0)
+		return false;
+	for (size_t i = 0; room && i < VHD1_LOCATOR_CNT; i++)
+		if (!is_recorded(v, &was->locators[i], &h->locators[i],
+				 room + h->locators[i].off))
+			return false;
+	return true;
+}
+
+static int switch_parent(struct vhd1 *v, struct vhd1_header *h, uint8_t *body,
+			 bool moved, struct vhdx_err *e)
+{
 	uint64_t was_off = v->bat.header_off;
-	struct vhd1_switch s = { .header = &h, .footer = v->footer,
+	struct vhd1_switch s = { .header = h, .footer = v->footer,
 				 .body = body,
-				 .data_len = p->path ? VHD1_ROOM_LEN : 0 };
+				 .data_len = moved ? VHD1_ROOM_LEN : 0 };
 	int rc = vhd1_header_place(v, s.data_len, &s.off, e);
 
-	if (rc == 0 && p->path)
-		rc = vhd1_parent_record(v->img.file->path, p->path, &h,
-					s.off + VHD1_HEADER_LEN,
-					body + VHD1_HEADER_LEN, e);
-	memcpy(h.parent_uuid, p->linkage.b, sizeof(h.parent_uuid));
-	if (rc == 0)
-		rc = vhd1_switch_header(v, &s, e);
 	if (rc)
 		return rc;
-	vhd1_bat_note_locators(&v->bat, &h);
-	if (p->path)
+	for (size_t i = 0; moved && i < VHD1_LOCATOR_CNT; i++)
+		if (h->locators[i].len)
+			h->locators[i].off += s.off + VHD1_HEADER_LEN;
+	rc = vhd1_switch_header(v, &s, e);
+	if (rc)
+		return rc;
+	vhd1_bat_note_locators(&v->bat, h);
+	if (moved)
 		free_end(v, was_off);
 	return 0;
+}
+
+/* *changed: false if all of it was recorded already. */
+static int write_parent(struct vhd1 *v, const struct parent_edit *p,
+			uint8_t *body, bool *changed, struct vhdx_err *e)
+{
+	uint8_t *room = p->path ? body + VHD1_HEADER_LEN : NULL;
+	struct vhd1_header h = v->header;
+
+	if (room) {
+		int rc = vhd1_parent_record(v->img.file->path, p->path, &h, 0,
+					    room, e);
+		if (rc)
+			return rc;
+	}
+	memcpy(h.parent_uuid, p->linkage.b, sizeof(h.parent_uuid));
+	*changed = !is_same(v, &h, room);
+	return *changed ? switch_parent(v, &h, body, room, e) : 0;
 }
 
 int vhd1_set_parent(struct image *img, const struct parent_edit *p,
@@ -217,6 +271,7 @@ int vhd1_set_parent(struct image *img, const struct parent_edit *p,
 {
 	struct vhd1 *v = container_of(img, struct vhd1, img);
 	struct parent_ref *ref;
+	bool changed = false;
 	uint8_t *body;
 	int rc;
 
@@ -229,9 +284,9 @@ int vhd1_set_parent(struct image *img, const struct parent_edit *p,
 	body = mem_alloc(vhd1_switch_len(VHD1_ROOM_LEN));
 	if (!body)
 		return err_set(e, VHDX_E_NOMEM, "no memory for a new header");
-	rc = write_parent(v, p, body, e);
+	rc = write_parent(v, p, body, &changed, e);
 	mem_free(body);
-	if (rc)
+	if (rc || !changed)
 		return rc;
 	rc = vhd1_parent_load(img->file, &v->header, v->bat.header_off, true,
 			      &ref, e);

@@ -56,7 +56,12 @@ static struct base bases[] = {
 	BASE(VHD, FIXED, MIB, 0, 512, CLOSED),
 	BASE(VHD, DYNAMIC, 64 * GIB, 1 << 21, 512, DIRTY),
 	BASE(VHDX, DYNAMIC, 8 * MIB, 1 << 20, 512, CHILD),
+	BASE(VHD, DIFFERENCING, 4 * MIB, 1 << 19, 512, CLOSED),
 };
+
+/* The choice of the first ones came before the others existed: an old input
+ * still means what it meant. */
+#define FIRST_BASES 9u
 
 uint8_t fuzz_u8(struct fuzz_in *in)
 {
@@ -107,6 +112,19 @@ struct file *fuzz_file(struct memimg *img, bool writable)
 
 /* ---- bases -------------------------------------------------------------- */
 
+static int fill(struct file *f, struct vhdx_create_opts *o)
+{
+	struct image parent = { .identity = { { 1, 2, 3 } } };
+
+	o->parent = "/nowhere/parent.vhd";
+	if (o->format == VHDX_FORMAT_VHDX)
+		return vhdx_image_create(f, o, NULL);
+	if (o->type == VHDX_TYPE_DIFFERENCING)
+		return vhd1_image_create_child(f, "/nowhere/child.vhd", o,
+					       &parent, NULL);
+	return vhd1_image_create(f, o, NULL);
+}
+
 static void create(struct base *b)
 {
 	struct vhdx_create_opts o = {
@@ -117,9 +135,7 @@ static void create(struct base *b)
 	uint64_t file_len, host_len;
 
 	ASSERT(vhdx_create_plan(&o, &file_len, &host_len, NULL) == 0);
-	ASSERT((b->format == VHDX_FORMAT_VHD
-			? vhd1_image_create(f, &o, NULL)
-			: vhdx_image_create(f, &o, NULL)) == 0);
+	ASSERT(fill(f, &o) == 0);
 	file_close(f);
 }
 
@@ -142,10 +158,18 @@ static void set_areas(struct base *b, const struct vhdx_info *info)
 		{ 0, 512 }, { 512, 1024 }, { 1536, 256 },
 		{ b->img.size - 512, 512 }, { 2048, 4096 },
 	};
+	/* Locators, then the BAT, then the first bitmap. */
+	const struct area child[] = {
+		{ 0, 512 }, { 512, 1024 }, { 1536, 256 }, { 9728, 256 },
+		{ 18432, 64 }, { b->img.size - 512, 512 }, { 19968, 1024 },
+		{ 552, 32 }, { 1088, 192 },
+	};
 
 	for (unsigned i = 0; i < AREA_CNT; i++)
-		b->area[i] = b->format == VHDX_FORMAT_VHDX
-				     ? vhdx[i] : vhd[i % ARRAY_LEN(vhd)];
+		b->area[i] = b->format == VHDX_FORMAT_VHDX ? vhdx[i]
+			   : b->type != VHDX_TYPE_DIFFERENCING
+				     ? vhd[i % ARRAY_LEN(vhd)]
+				     : child[i % ARRAY_LEN(child)];
 }
 
 static void add_string(uint8_t *item, uint32_t *at, uint8_t *entry,
@@ -475,7 +499,10 @@ static void patch(struct base *b, struct fuzz_in *in, struct memimg *img)
 void fuzz_image(struct fuzz_in *in, enum vhdx_format format,
 		struct memimg *img)
 {
-	unsigned at = fuzz_u8(in) % ARRAY_LEN(bases);
+	unsigned first = fuzz_u8(in);
+	unsigned at = first < 0xe0 ? first % FIRST_BASES
+				   : FIRST_BASES + first %
+					     (ARRAY_LEN(bases) - FIRST_BASES);
 	unsigned keep = fuzz_u8(in);
 
 	while (bases[at].format != format)
