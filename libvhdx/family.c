@@ -3,11 +3,12 @@
  * The scan: folders give candidates, each is opened alone, and what it says
  * about itself and its parent is kept; then family_link.c ties them together.
  *
- * An image that somebody writes to cannot be locked. Its header and its parent
- * locator are read all the same, without a lock: writing to a disk changes
- * neither whose child it is nor, after the first write, its identity; and a
- * read that was torn fails its checksums, is repeated once, and counts as
- * unknown then.
+ * No lock is taken: whoever looks for the children of one image must not keep
+ * the owners of all others from opening them. A read that was torn by a writer
+ * fails its checksums, and is repeated once. Of an image that somebody writes
+ * to, header and parent locator are read all the same, as writing to a disk
+ * changes neither whose child it is nor, after the first write, its identity;
+ * if that fails, it counts as unknown.
  */
 #include "family.h"
 
@@ -112,18 +113,23 @@ static int open_one(const struct scan *s, size_t i, struct vhdx_err *e)
 {
 	struct vhdx_found *im = &s->f->found[i];
 	struct vhdx_err err, again;
-	int rc, peek;
+	int rc = VHDX_E_CORRUPT, peek = 0;
 
 	err_clear(&err);
-	rc = try_image(s, i, 0, &err);
-	peek = rc == VHDX_E_BUSY ? VHDX_E_CORRUPT : 0;
+	for (int n = 0; rc && n < 2; n++) {
+		rc = try_image(s, i, OPENER_LOOK, &err);
+		if (rc == VHDX_E_BUSY || rc == VHDX_E_NOMEM)
+			break;
+	}
+	if (rc == VHDX_E_BUSY)
+		peek = VHDX_E_CORRUPT;
 	for (int n = 0; peek && peek != VHDX_E_NOMEM && n < 2; n++)
 		peek = try_image(s, i, OPENER_NOLOCK, &again);
+	if (rc == VHDX_E_NOMEM || peek == VHDX_E_NOMEM)
+		return no_memory(e);
 	if (rc)
 		set_error(im, rc, &err);
-	if (im->code == VHDX_E_NOMEM || peek == VHDX_E_NOMEM)
-		return no_memory(e);
-	return 0;
+	return im->code == VHDX_E_NOMEM ? no_memory(e) : 0;
 }
 
 /* ---- leftovers ---------------------------------------------------------- */
@@ -160,7 +166,7 @@ static bool is_journal(const struct scan *s, const char *path)
 static bool is_held(const struct scan *s, const char *path)
 {
 	struct file *file;
-	int rc = s->o->open(s->o, s->l, path, 0, &file, NULL);
+	int rc = s->o->open(s->o, s->l, path, OPENER_LOOK, &file, NULL);
 
 	if (!rc)
 		file_close(file);

@@ -6,7 +6,7 @@
  *
  * One image is open at any time, alone and read-only; what is kept of each is
  * what vhdx_found shows, so the memory is bounded by the number of files.
- * Nothing is changed, and nothing is locked beyond its own look.
+ * Nothing is changed, and nothing is locked.
  */
 #ifndef FAMILY_H
 #define FAMILY_H

@@ -112,6 +112,8 @@ int file_iov_window(const struct file_io *io, uint64_t pos, struct iovec *out,
 #define OPENER_WRITE 1u	 /* exclusive OFD lock; else shared */
 #define OPENER_CREATE 2u /* make it; fails if it exists */
 #define OPENER_NOLOCK 4u
+#define OPENER_LOOK 16u /* read-only, no lock, but BUSY if somebody writes: so
+			   that a mere look keeps nobody out */
 #define OPENER_DIRECT 8u /* past the page cache, where the host can */
 
 /* The only way any module gets at a file. Tests hand out their own. The calls

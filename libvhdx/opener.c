@@ -52,6 +52,15 @@ int opener_lock(int fd, const char *path, bool exclusive, struct vhdx_err *e)
 	return err_sys(e, errno, "%s: lock", path);
 }
 
+static int check_not_written(int fd, const char *path, struct vhdx_err *e)
+{
+	struct flock lk = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+
+	if (fcntl(fd, F_OFD_GETLK, &lk) != 0)
+		return err_sys(e, errno, "%s: look for locks", path);
+	return lk.l_type == F_UNLCK ? 0 : busy(fd, path, false, e);
+}
+
 int opener_check_unlocked(int fd, const char *path, struct vhdx_err *e)
 {
 	struct flock lk = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -124,7 +133,10 @@ static int default_open(const struct opener *o, struct loop *l,
 	fd = open(path, how, 0666);
 	if (fd < 0)
 		return open_failed(path, errno, e);
-	rc = flags & OPENER_NOLOCK ? 0 : opener_lock(fd, path, write, e);
+	if (flags & OPENER_LOOK)
+		rc = check_not_written(fd, path, e);
+	else if (!(flags & OPENER_NOLOCK))
+		rc = opener_lock(fd, path, write, e);
 	if (rc) {
 		close(fd);
 		return rc;

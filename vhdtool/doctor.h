@@ -37,9 +37,9 @@ struct doctor_node {
 	size_t parent, child, next; /* VHDX_NO_IMAGE: there is none */
 };
 
-/* What --apply does about a problem. */
+/* What --apply does about a problem, to files in what was asked for. */
 enum doctor_mend {
-	MEND_NOTHING, /* it would be a guess */
+	MEND_NOTHING, /* it would be a guess, or is elsewhere */
 	MEND_REPLAY,
 	MEND_MERGE,
 	MEND_PATH,

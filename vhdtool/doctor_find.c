@@ -114,10 +114,12 @@ size_t doctor_next(const struct doctor *d, size_t at, unsigned *depth)
 	return at;
 }
 
-static bool was_asked_for(const struct doctor *d, const char *path)
+static bool was_asked_for(const struct doctor *d, size_t i)
 {
-	return !d->asked ||
-	       vhdx_forest_find(d->asked, path) != VHDX_NO_IMAGE;
+	const struct vhdx_forest *f = d->asked ? d->asked : d->forest;
+	if (d->asked)
+		i = vhdx_forest_find(f, image(d, i)->path);
+	return i != VHDX_NO_IMAGE && !f->images[i].outside;
 }
 
 /* A tree is shown if any of it was asked for. */
@@ -131,7 +133,7 @@ static void choose_shown(struct doctor *d)
 			root = depth ? root : i;
 			if (pass == 1)
 				d->nodes[i].shown = d->nodes[root].shown;
-			else if (was_asked_for(d, image(d, i)->path))
+			else if (was_asked_for(d, i))
 				d->nodes[root].shown = true;
 		}
 }
@@ -196,7 +198,8 @@ static void look_at_log(struct doctor *d, size_t i)
 	say(d, &p->text, "its log is dirty: the last writer did not close it; "
 	    "nothing is lost");
 	say(d, &p->command, "vhdtool log replay %s", msg_shell_word(im->path));
-	p->mend = MEND_REPLAY;
+	if (was_asked_for(d, i))
+		p->mend = MEND_REPLAY;
 	p->image = i;
 }
 
@@ -285,7 +288,7 @@ static void look_at_path(struct doctor *d, size_t i)
 		    parent->path);
 	say(d, &p->command, "vhdtool set-parent %s %s",
 	    msg_shell_word(im->path), msg_shell_word(parent->path));
-	if (parent->copy_cnt == 1 && !im->code)
+	if (parent->copy_cnt == 1 && !im->code && was_asked_for(d, i))
 		p->mend = MEND_PATH;
 	p->image = i;
 	p->parent = im->parent;

@@ -45,10 +45,16 @@ static const char *health(const struct doctor *d, size_t i)
 
 /* ---- text --------------------------------------------------------------- */
 
+#define DRAWN_MAX 64u /* deeper ones only have their depth shown */
+
 /* "|   " for each ancestor that has more children, and the branch. */
 static void put_branch(const struct doctor *d, size_t i, unsigned depth)
 {
 	const struct doctor_node *n = d->nodes;
+	if (depth > DRAWN_MAX) {
+		printf("%*s%u: ", 4 * (int)DRAWN_MAX, "", depth);
+		return;
+	}
 	for (unsigned up = depth; up > 0; up--) {
 		size_t at = i;
 		for (unsigned k = 1; k < up; k++)

@@ -44,6 +44,20 @@ status 6 vhdtool doctor --apply --search pool vm
 says_not out done:
 equal images "$(sum vm/*)" "$before"
 
+# What is elsewhere is told, but not touched.
+rm -rf vm pool
+mkdir vm pool
+vhdtool create pool/a.vhdx 20M >/dev/null
+vhdtool create --parent pool/a.vhdx pool/b.avhdx >/dev/null
+vhdtool create --parent pool/b.avhdx vm/c.avhdx >/dev/null
+mv pool/a.vhdx pool/z.vhdx
+before=$(sum pool/*)
+status 6 vhdtool doctor --apply --search pool vm
+says out "    vhdtool set-parent pool/b.avhdx pool/z.vhdx"
+says_not out done:
+equal images "$(sum pool/*)" "$before"
+status 0 vhdtool doctor --apply pool vm
+
 # A log: the image is then as it was read before.
 name=iotest-dirtylog-10G-4M.vhdx
 mkdir dirty

@@ -518,6 +518,7 @@ static void one_image_is_open_at_a_time(void)
 	T_EQ_U64(most_cnt, 1);
 	for (unsigned i = 0; i < 250; i++) {
 		T_EQ_U64(om.files[i].open_cnt, 1);
+		T_EQ_U64(om.files[i].flags, OPENER_LOOK); /* no lock */
 		if (i)
 			T_EQ_U64(forest->images[i].parent, i - 1);
 	}

@@ -131,6 +131,24 @@ static void opening_twice_in_one_process_is_refused(void)
 	close_all(f);
 }
 
+static void a_look_sees_writers_and_keeps_nobody_out(void)
+{
+	const char *path = new_path("image");
+	struct file *f = new_file(path), *g;
+
+	T_FAILS(open_path(path, OPENER_LOOK, &g), VHDX_E_BUSY, "written to");
+	file_close(f);
+	T_OK(open_path(path, OPENER_LOOK, &g));
+	T_OK(open_path(path, OPENER_WRITE, &f));
+	T_TRUE(!g->writable);
+	file_close(g);
+	file_close(f);
+	T_OK(open_path(path, 0, &f));
+	T_OK(open_path(path, OPENER_LOOK, &g));
+	file_close(g);
+	close_all(f);
+}
+
 static void closing_gives_the_lock_back(void)
 {
 	const char *path = new_path("image");
@@ -372,6 +390,7 @@ static const struct t_test tests[] = {
 	T_TEST(second_writer_is_told_the_pid_of_the_first),
 	T_TEST(readers_share_and_keep_writers_out),
 	T_TEST(opening_twice_in_one_process_is_refused),
+	T_TEST(a_look_sees_writers_and_keeps_nobody_out),
 	T_TEST(closing_gives_the_lock_back),
 	T_TEST(what_is_not_a_file_is_named),
 	T_TEST(create_refuses_an_existing_file),
