@@ -93,15 +93,20 @@ static void blocking_done(struct file_io *io)
 	container_of(io, struct blocking_io, io)->finished = true;
 }
 
+static int run(struct file *f, struct blocking_io *b, struct vhdx_err *e)
+{
+	b->io.done = blocking_done;
+	file_submit(f, &b->io);
+	while (!b->finished)
+		(void)loop_turn(f->loop, -1);
+	return b->io.res ? err_copy(e, &b->io.err, b->io.res) : 0;
+}
+
 static int run_blocking(struct file *f, struct file_io io, struct vhdx_err *e)
 {
 	struct blocking_io b = { .io = io };
 
-	b.io.done = blocking_done;
-	file_submit(f, &b.io);
-	while (!b.finished)
-		(void)loop_turn(f->loop, -1);
-	return b.io.res ? err_copy(e, &b.io.err, b.io.res) : 0;
+	return run(f, &b, e);
 }
 
 int file_read(struct file *f, uint64_t off, void *buf, size_t len,
@@ -146,6 +151,30 @@ int file_punch(struct file *f, uint64_t off, uint64_t len, struct vhdx_err *e)
 {
 	return run_blocking(f, (struct file_io){ .op = FILE_PUNCH, .off = off,
 						 .len = len }, e);
+int file_punch(struct file *f, uint64_t off, uint64_t len, bool *punched,
+	       struct vhdx_err *e)
+{
+	struct blocking_io b = { .io = { .op = FILE_PUNCH, .off = off,
+					 .len = len } };
+	int rc = run(f, &b, e);
+
+	*punched = !rc && b.io.res_punched;
+	return rc;
+}
+
+int file_blank(struct file *f, uint64_t off, uint64_t len, struct vhdx_err *e)
+{
+	uint64_t end = off + len, data_off, data_len;
+	int rc = 0;
+
+	while (!rc && off < end) {
+		rc = file_next_data(f, off, &data_off, &data_len, e);
+		if (rc || !data_len || data_off >= end)
+			break;
+		off = u64_min(end, data_off + data_len);
+		rc = file_zero(f, data_off, off - data_off, e);
+	}
+	return rc;
 }
 
 int file_reserve(struct file *f, uint64_t off, uint64_t len,

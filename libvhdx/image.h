@@ -161,6 +161,10 @@ struct image {
 	 * has told the children already. */
 	struct guid next_identity;
 	struct parent_ref *parent; /* owned; NULL: a base image */
+	/* A child: how far its parent can be seen through it, that is the
+	 * parent's size. For resize(), set after opening by whoever knows; 0:
+	 * nobody does, and it counts as large enough. */
+	uint64_t parent_len;
 	struct vhdx_info info;
 };
 

@@ -304,6 +304,35 @@ bool mcache_fill(struct mcache *mc, uint64_t off, const uint8_t *data)
 	return true;
 }
 
+static void drop(struct mcache *mc, struct mpage *p)
+{
+	ASSERT(!p->pins && p->dirty_seq == MCACHE_CLEAN && !p->loading);
+	list_del(&p->hash);
+	list_del(&p->link);
+	list_add_head(&mc->idle, &p->link);
+}
+
+void mcache_drop(struct mcache *mc, uint64_t off, uint64_t len)
+{
+	uint64_t end = off + len;
+	struct mpage *p;
+
+	if (len / MPAGE_LEN > mc->page_cnt) {
+		for (unsigned i = 0; i < mc->page_cnt; i++) {
+			p = &mc->pages[i];
+			if (!list_empty(&p->hash) && p->off >= off &&
+			    p->off < end)
+				drop(mc, p);
+		}
+		return;
+	}
+	for (off = align_down(off, MPAGE_LEN); off < end; off += MPAGE_LEN) {
+		p = lookup(mc, off);
+		if (p)
+			drop(mc, p);
+	}
+}
+
 unsigned mcache_dirty_cnt(const struct mcache *mc)
 {
 	return mc->dirty_cnt;

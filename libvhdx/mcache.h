@@ -71,6 +71,10 @@ void mcache_dirty(struct mcache *mc, struct mpage *p);
  * is free or may be claimed. The page must not be cached yet. */
 bool mcache_fill(struct mcache *mc, uint64_t off, const uint8_t *data);
 
+/* Forgets the pages of [off, off + len), which are clean and pinned by nobody:
+ * the file was changed there by other means, or the place gets another use. */
+void mcache_drop(struct mcache *mc, uint64_t off, uint64_t len);
+
 /* No page will be cleaned any more: whoever waits, or would have to wait, for
  * a free page gets err. Cached pages stay readable. */
 void mcache_fail(struct mcache *mc, const struct vhdx_err *err);

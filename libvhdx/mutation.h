@@ -39,6 +39,16 @@
 	  "C7: metadata items and their table change in one log entry") \
 	M(RELINK_PROVES, \
 	  "no parent is recorded that is not proved to be the one") \
+	M(RESIZE_TOGETHER, \
+	  "Z1 Z4: size and entries change in one log entry") \
+	M(RESIZE_BLANK, \
+	  "Z2: the rest of the last block is zeros before it is in sight") \
+	M(RESIZE_HIDE, \
+	  "Z2: what comes into sight in a child is not its parent's") \
+	M(RESIZE_BAT_FIRST, \
+	  "Z3: a larger BAT is complete before it counts") \
+	M(RESIZE_GIVES_LAST, \
+	  "Z5: space is free after what gave it up is durable and home") \
 	M(RECOVERY_GUID, \
 	  "V1: a new FileWriteGuid before a byte is replayed") \
 	M(HEADER_BOTH, \

@@ -182,6 +182,7 @@ bool vhdx_map_read(struct image *img, struct image_map *m);
 bool vhdx_map_write(struct image *img, struct image_map *m);
 bool vhdx_end_write(struct image *img, struct image_map *m, bool ok);
 bool vhdx_unmap(struct image *img, struct image_map *m, bool zeroes);
+int vhdx_image_resize(struct image *img, uint64_t size_len, struct vhdx_err *e);
 
 /* vhdx_relink.c, vhdx_adopt.c, vhdx_set.c: image_ops. */
 int vhdx_relink(struct image *img, const struct parent_edit *p,

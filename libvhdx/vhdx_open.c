@@ -122,6 +122,7 @@ static const struct image_ops vhdx_ops = {
 	.set_parent = vhdx_relink,
 	.adopt = vhdx_adopt,
 	.set = vhdx_set_disk,
+	.resize = vhdx_image_resize,
 };
 
 /* ---- opening ------------------------------------------------------------ */
