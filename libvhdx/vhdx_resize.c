@@ -354,9 +354,7 @@ static int grow_bat(struct resize *r, struct vhdx_err *e)
 		rc = take_bat(r, e);
 	if (!rc && is_fixed(r))
 		rc = take_blocks(r, e);
-	if (!rc && MUTATED(RESIZE_BAT_FIRST) && r->bat_len)
-		return publish(r, false, e);
-	if (rc)
+	if (rc || (MUTATED(RESIZE_BAT_FIRST) && r->bat_len))
 		return rc;
 	return r->bat_len ? resize_copy_bat(r, e) : write_unread(r, e);
 }
@@ -454,8 +452,13 @@ static int shrink(struct resize *r, struct vhdx_err *e)
 	}
 	if (!rc)
 		rc = publish(r, !several, e);
-	if (rc)
+	if (rc) {
+		/* The entries in memory are cut, the file's may be or not: what
+		 * was behind them is not to be had before it is opened anew. */
+		if (commit_failed(r->vi->cm))
+			r->vi->img.size_len = r->new_len;
 		return rc;
+	}
 	adopt(r);
 	give_back_freed(r);
 	r->zero_blk = 0;

@@ -33,7 +33,6 @@ table='
 6 vhd1_set
 7 relink disk_set chain_check
 7 relink disk_set
-6 vhdx_pages vhdx_items
 6 blank vhdx_resize vhdx_resize_bat
 7 chain
 7 owner

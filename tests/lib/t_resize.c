@@ -258,16 +258,10 @@ static void verify_open(struct t_resize *t, uint64_t size_len)
 
 	T_TRUE(now == old || now == size_len);
 	memimg_clone(&was, &t->model);
-	if (now == old && size_len < old) { /* what is cut off may be gone */
-		T_OK(vhdx_blk_map(t->blk, 0, 512, &(struct vhdx_extent){ 0 },
-				  &t_err));
-		t->img->size_len = size_len;
-	}
-	model_resize(t, u64_min(now, size_len));
-	if (now == size_len)
+	if (now == size_len || t->in_steps)
 		model_resize(t, size_len);
-	else if (size_len > old)
-		model_resize(t, old);
+	if (t->in_steps) /* what is cut off may be gone already */
+		t->img->size_len = size_len;
 	t_resize_verify(t);
 	t->img->size_len = now;
 	memimg_free(&t->model);
@@ -378,18 +372,16 @@ static bool fail_one(struct t_resize *t, uint64_t size_len,
 void t_resize_faults(struct t_resize *t, uint64_t size_len, unsigned ops,
 		     int sys_errno)
 {
-	static const enum fault_extent extents[] = { FAULT_NOTHING, FAULT_HALF,
-						     FAULT_DONE };
-	uint64_t nth;
+	struct fault_rule rules[] = { { .extent = FAULT_NOTHING },
+				      { .extent = FAULT_HALF },
+				      { .extent = FAULT_DONE },
+				      { .sticky = true } };
 
-	for (unsigned i = 0; i < ARRAY_LEN(extents); i++)
-		for (unsigned sticky = 0; sticky < 2; sticky++)
-			for (nth = 1; fail_one(t, size_len,
-					       (struct fault_rule){
-						       .ops = ops, .nth = nth,
-						       .sys_errno = sys_errno,
-						       .sticky = sticky,
-						       .extent = extents[i] });
-			     nth++)
-				;
+	for (unsigned i = 0; i < ARRAY_LEN(rules); i++) {
+		rules[i].ops = ops;
+		rules[i].sys_errno = sys_errno;
+		do
+			rules[i].nth++;
+		while (fail_one(t, size_len, rules[i]));
+	}
 }

@@ -17,6 +17,7 @@ struct t_resize {
 	struct memimg model; /* what the disk reads; its size is the disk's */
 	struct vhdx_blk *blk; /* NULL: closed */
 	struct image *img;    /* blk's leaf */
+	bool in_steps; /* it becomes smaller, in several log entries */
 	uint64_t instants, states; /* of the last power failures */
 };
 

@@ -287,7 +287,7 @@ static void power_failures(enum vhdx_type type, uint64_t parent_len, bool spoil)
 	static const uint64_t sizes[] = { 9 * MIB + 512, 5 * MIB + 600 * KIB,
 					  3 * MIB + 512, 4 * MIB, 512 };
 
-	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
+	for (unsigned i = 0; i < ARRAY_LEN(sizes) - (parent_len > 0); i++) {
 		begin_small(type, parent_len);
 		if (spoil)
 			t_resize_spoil(&t);
@@ -315,9 +315,9 @@ static void power_failures_of_a_child(void)
 
 static void power_failures_while_the_bat_moves(void)
 {
-	begin(VHDX_TYPE_DYNAMIC, 127 * GIB + 512, 0);
+	begin(VHDX_TYPE_DYNAMIC, 123 * GIB + 512, 0);
 	t_resize_open(&t, VHDX_OPEN_WRITE);
-	t_resize_put(&t, 127 * GIB, 512);
+	t_resize_put(&t, 123 * GIB, 512);
 	t_resize_put(&t, 5 * GIB, 4096);
 	t_resize_close(&t);
 	t_resize_spoil(&t);
@@ -327,9 +327,9 @@ static void power_failures_while_the_bat_moves(void)
 
 static void power_failures_while_a_childs_bat_moves(void)
 {
-	begin(VHDX_TYPE_DIFFERENCING, 127 * GIB + 512, 3 * MIB);
+	begin(VHDX_TYPE_DIFFERENCING, 123 * GIB + 512, 3 * MIB);
 	t_resize_open(&t, VHDX_OPEN_WRITE);
-	t_resize_put(&t, 127 * GIB, 512);
+	t_resize_put(&t, 123 * GIB, 512);
 	t_resize_put(&t, 512, 4096);
 	t_resize_close(&t);
 	t_resize_power_failures(&t, 129 * GIB, 20 * GIB, 16);
@@ -344,6 +344,7 @@ static void power_failures_of_a_shrink_in_steps(void)
 	t_resize_put(&t, 110 * GIB, 1024);
 	t_resize_close(&t);
 	scatter(BAT_ZERO, 102);
+	t.in_steps = true;
 	t_resize_power_failures(&t, MIB, GIB, 3);
 	t_resize_end(&t);
 }
@@ -369,9 +370,9 @@ static void failure_of_any_operation_leaves_one_size_or_the_other(void)
 
 static void failure_of_any_operation_while_the_bat_moves(void)
 {
-	begin(VHDX_TYPE_DYNAMIC, 127 * GIB + 512, 0);
+	begin(VHDX_TYPE_DYNAMIC, 123 * GIB + 512, 0);
 	t_resize_open(&t, VHDX_OPEN_WRITE);
-	t_resize_put(&t, 127 * GIB, 512);
+	t_resize_put(&t, 123 * GIB, 512);
 	t_resize_close(&t);
 	t_resize_faults(&t, 129 * GIB, FAULT_ANY, EIO);
 	t_resize_faults(&t, 129 * GIB, FAULT_ANY_CHANGE, ENOSPC);
