@@ -93,20 +93,15 @@ static void blocking_done(struct file_io *io)
 	container_of(io, struct blocking_io, io)->finished = true;
 }
 
-static int run(struct file *f, struct blocking_io *b, struct vhdx_err *e)
-{
-	b->io.done = blocking_done;
-	file_submit(f, &b->io);
-	while (!b->finished)
-		(void)loop_turn(f->loop, -1);
-	return b->io.res ? err_copy(e, &b->io.err, b->io.res) : 0;
-}
-
 static int run_blocking(struct file *f, struct file_io io, struct vhdx_err *e)
 {
 	struct blocking_io b = { .io = io };
 
-	return run(f, &b, e);
+	b.io.done = blocking_done;
+	file_submit(f, &b.io);
+	while (!b.finished)
+		(void)loop_turn(f->loop, -1);
+	return b.io.res ? err_copy(e, &b.io.err, b.io.res) : 0;
 }
 
 int file_read(struct file *f, uint64_t off, void *buf, size_t len,
@@ -151,15 +146,6 @@ int file_punch(struct file *f, uint64_t off, uint64_t len, struct vhdx_err *e)
 {
 	return run_blocking(f, (struct file_io){ .op = FILE_PUNCH, .off = off,
 						 .len = len }, e);
-int file_punch(struct file *f, uint64_t off, uint64_t len, bool *punched,
-	       struct vhdx_err *e)
-{
-	struct blocking_io b = { .io = { .op = FILE_PUNCH, .off = off,
-					 .len = len } };
-	int rc = run(f, &b, e);
-
-	*punched = !rc && b.io.res_punched;
-	return rc;
 }
 
 int file_blank(struct file *f, uint64_t off, uint64_t len, struct vhdx_err *e)

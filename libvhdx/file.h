@@ -93,8 +93,6 @@ int file_truncate(struct file *f, uint64_t size, struct vhdx_err *e) must_check;
 int file_zero(struct file *f, uint64_t off, uint64_t len,
 	      struct vhdx_err *e) must_check;
 int file_punch(struct file *f, uint64_t off, uint64_t len,
-/* *punched: the host could; else nothing was done. */
-int file_punch(struct file *f, uint64_t off, uint64_t len, bool *punched,
 	       struct vhdx_err *e) must_check;
 /* The range reads as zeros; what does already stays untouched. */
 int file_blank(struct file *f, uint64_t off, uint64_t len,

@@ -61,13 +61,11 @@ static bool is_fixed(const struct resize *r)
 /* Z5: settled. */
 static void give_back(struct vhdx_image *vi, uint64_t off, uint64_t len)
 {
-	bool punched;
-
 	mcache_drop(vi->mc, off, len);
 	/* A host that cannot punch keeps the space; that harms nobody. */
-	if (file_punch(vi->img.file, off, len, &punched, NULL))
-		punched = false;
-	space_release(&vi->space, off, len, punched);
+	if (file_punch(vi->img.file, off, len, NULL) == 0)
+		commit_changed(vi->cm);
+	space_release(&vi->space, off, len, false);
 }
 
 static void give_back_freed(struct resize *r)
