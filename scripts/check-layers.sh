@@ -32,7 +32,6 @@ table='
 6 vhdx_pages vhdx_items vhdx_relink vhdx_adopt vhdx_set
 6 vhd1_set
 7 relink disk_set chain_check
-7 relink disk_set
 6 blank vhdx_resize vhdx_resize_bat
 7 chain
 7 owner

@@ -41,12 +41,14 @@ while IFS=$'\t' read -r name rule; do
 		;;
 	VHD_HEADER_FIRST | VHD_COPY_FOLLOWS)
 		out=$(by_suite vhd1_relink "$name")
-	RESIZE_*)
-		out=$(by_suite vhdx_resize "$name")
 		rc=$?
 		;;
 	COMPACT_*)
 		out=$(by_suite vhdx_compact "$name")
+		rc=$?
+		;;
+	RESIZE_*)
+		out=$(by_suite vhdx_resize "$name")
 		rc=$?
 		;;
 	OWNER_*)
