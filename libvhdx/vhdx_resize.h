@@ -62,7 +62,8 @@ void resize_apply(struct resize *r, struct vhdx_pages *s, uint64_t index,
 		  uint64_t end);
 
 /* Room in r->freed for all that `cnt` pages can give up. */
-int resize_expect(struct resize *r, unsigned cnt, struct vhdx_err *e) must_check;
+int resize_expect(struct resize *r, unsigned cnt,
+		  struct vhdx_err *e) must_check;
 
 /* Blocking. The BAT with all its changes goes to bat_off, where there are
  * zeros. */

@@ -282,7 +282,8 @@ static void sizes_that_cannot_be_are_refused(void)
 
 /* ---- power failures and errors ------------------------------------------- */
 
-static void power_failures(enum vhdx_type type, uint64_t parent_len, bool spoil)
+static void power_failures(enum vhdx_type type, uint64_t parent_len,
+			   bool spoil)
 {
 	static const uint64_t sizes[] = { 9 * MIB + 512, 5 * MIB + 600 * KIB,
 					  3 * MIB + 512, 4 * MIB, 512 };
@@ -291,7 +292,8 @@ static void power_failures(enum vhdx_type type, uint64_t parent_len, bool spoil)
 		begin_small(type, parent_len);
 		if (spoil)
 			t_resize_spoil(&t);
-		t_resize_power_failures(&t, sizes[i], 3 * MIB, parent_len ? 3 : 6);
+		t_resize_power_failures(&t, sizes[i], 3 * MIB,
+					parent_len ? 3 : 6);
 		T_TRUE(t.instants > 10);
 		t_resize_end(&t);
 	}
