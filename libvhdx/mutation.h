@@ -73,6 +73,12 @@
 	  "K4: a block dropped from a child never shows the parent's") \
 	M(COMPACT_BITMAP_NEEDED, \
 	  "K6: a sector bitmap stays while a block needs it") \
+	M(VHD_COMPACT_OLD_PLACE, \
+	  "Q2: what a block leaves is used again when that is durable") \
+	M(VHD_COMPACT_BITS, \
+	  "Q3: a child's block is dropped only if it is all the parent's") \
+	M(VHD_COMPACT_FOOTER, \
+	  "Q4: the footer is at the new end before the file is cut") \
 	M(HEADER_SYNC, \
 	  "a header copy is durable before the other is touched") \
 	M(REPLAY_SYNC, \

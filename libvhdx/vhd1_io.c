@@ -59,6 +59,7 @@
 
 #include "mem.h"
 #include "mutation.h"
+#include "vhd1_compact.h"
 #include "vhd1_relink.h"
 #include "vhd1_sectors.h"
 
@@ -301,6 +302,7 @@ static const struct image_ops vhd1_ops = {
 	.flush = vhd1_flush,
 	.close = vhd1_close,
 	.set_parent = vhd1_set_parent,
+	.compact = vhd1_compact,
 	.adopt = vhd1_adopt,
 	.set = vhd1_set_disk,
 };

@@ -28,6 +28,7 @@ table='
 6 vhd1_image vhd1_open vhd1_load vhd1_io vhd1_place vhd1_bitmap vhd1_flush
 6 vhdx_compact vhdx_compact_bat
 6 vhd1_create vhd1_check vhd1_check_child vhd1_parent vhd1_sectors vhd1_relink
+6 vhd1_compact vhd1_compact_places
 6 locator locator_path
 6 vhdx_pages vhdx_items vhdx_relink vhdx_adopt vhdx_set
 6 vhd1_set

@@ -43,6 +43,10 @@ while IFS=$'\t' read -r name rule; do
 		out=$(by_suite vhd1_relink "$name")
 		rc=$?
 		;;
+	VHD_COMPACT_*)
+		out=$(by_suite vhd1_compact "$name")
+		rc=$?
+		;;
 	COMPACT_*)
 		out=$(by_suite vhdx_compact "$name")
 		rc=$?

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* Compacting a VHD: Q1 to Q5 of vhd1_compact.c. */
+#include <errno.h>
+#include <string.h>
+
+#include "t.h"
+#include "t_compact.h"
+
+#define VHD VHDX_FORMAT_VHD
+#define BLOCK ((uint32_t)MIB)
+
+static void the_file_becomes_as_long_as_what_it_holds(void)
+{
+	struct vhdx_blk *blk;
+	uint64_t empty_len;
+
+	tc_begin(VHD, BLOCK, false, 0, 1);
+	empty_len = tc.disk->size;
+	blk = tc_open(tc.disk, VHDX_OPEN_WRITE);
+	for (uint64_t i = 0; i < 20; i++)
+		tc_put(blk, i * MIB, MIB, i % 3 == 2 ? i : 0);
+	T_OK(vhdx_blk_close(blk, &t_err));
+	tc_compact_and_check();
+	T_EQ_U64(tc.result.zero_cnt, 14);
+	T_EQ_U64(tc.result.moved_len, 4 * (MIB + 512));
+	T_TRUE(tc.disk->size <= empty_len + 6 * (MIB + 4096) + 4096);
+	tc_end();
+}
+
+static void a_second_run_changes_not_a_byte(void)
+{
+	struct memimg before;
+
+	tc_begin(VHD, 2 * BLOCK, false, 60, 3);
+	tc_compact_and_check();
+	memimg_clone(&before, tc.disk);
+	tc_compact_and_check();
+	T_TRUE(memimg_eq(&before, tc.disk, NULL));
+	memimg_free(&before);
+	tc_end();
+}
+
+static void a_dry_run_changes_nothing_and_is_right(void)
+{
+	struct memimg before;
+	uint64_t len, cnt;
+
+	tc_begin(VHD, BLOCK, false, 80, 4);
+	memimg_clone(&before, tc.disk);
+	tc.dry_run = true;
+	T_OK(tc_compact(tc.disk));
+	T_TRUE(memimg_eq(&before, tc.disk, NULL));
+	len = tc.result.file_len_after;
+	cnt = tc.result.zero_cnt;
+	T_TRUE(cnt > 0);
+	tc.dry_run = false;
+	tc_compact_and_check();
+	T_EQ_U64(len, tc.disk->size);
+	T_EQ_U64(cnt, tc.result.zero_cnt);
+	memimg_free(&before);
+	tc_end();
+}
+
+static void zeros_of_a_child_stay_and_hide_the_parent(void)
+{
+	struct vhdx_blk *blk;
+
+	tc_begin(VHD, BLOCK, false, 0, 5);
+	blk = tc_open(tc.disk, VHDX_OPEN_WRITE);
+	tc_put(blk, 0, 10 * MIB, 77);
+	T_OK(vhdx_blk_close(blk, &t_err));
+	tc_create_child(BLOCK);
+	blk = tc_open(tc.disk, VHDX_OPEN_WRITE);
+	tc_put(blk, 0, 2 * MIB, 0);
+	tc_put(blk, 4 * MIB, 512, 0);
+	T_OK(vhdx_blk_close(blk, &t_err));
+	tc_compact_and_check();
+	T_EQ_U64(tc.result.zero_cnt, 0);
+	tc_end();
+}
+
+static void random_disks_keep_their_content(void)
+{
+	for (uint64_t seed = 0; seed < 16; seed++) {
+		tc_begin(VHD, BLOCK / 2 << seed % 4, seed % 2, 70, 10 + seed);
+		tc_compact_and_check();
+		tc_end();
+	}
+}
+
+static int stop_at_once(void *arg, uint64_t done, uint64_t total)
+{
+	(void)arg;
+	T_TRUE(done <= total);
+	return 1;
+}
+
+static void a_stopped_run_can_go_on_and_uses_the_holes_it_left(void)
+{
+	tc_begin(VHD, BLOCK, false, 90, 8);
+	for (unsigned i = 0; i < 100; i++) {
+		tc.progress = i % 4 == 3 ? NULL : stop_at_once;
+		if (tc_compact(tc.disk) == 0)
+			break;
+		T_EQ_U64(t_err.code, VHDX_E_CANCELED);
+		tc_check_sound(tc.disk, false);
+		tc_check_pages(tc.disk, false);
+	}
+	tc_compact_and_check();
+	T_EQ_U64(tc.result.hole_len, 0);
+	tc_end();
+}
+
+static void unused_blocks_go(void)
+{
+	struct vhdx_blk *blk;
+
+	tc_begin(VHD, BLOCK, false, 0, 9);
+	blk = tc_open(tc.disk, VHDX_OPEN_WRITE);
+	for (uint64_t i = 0; i < 10; i++)
+		tc_put(blk, i * MIB, MIB, 1 + i);
+	tc_put(blk, 8 * MIB, MIB / 2, 0);
+	T_OK(vhdx_blk_close(blk, &t_err));
+	unused_init(&tc.unused, TC_SIZE);
+	tc.use_unused = true;
+	T_OK(vhdx_unused_add(&tc.unused, 3 * MIB, 2 * MIB, &t_err));
+	T_OK(vhdx_unused_add(&tc.unused, 6 * MIB, MIB - 512, &t_err));
+	T_OK(vhdx_unused_add(&tc.unused, 8 * MIB + MIB / 2, MIB / 2, &t_err));
+	unused_sort(&tc.unused);
+	memimg_zero(&tc.model, 3 * MIB, 2 * MIB);
+	memimg_zero(&tc.model, 8 * MIB, MIB);
+	tc_compact_and_check();
+	T_EQ_U64(tc.result.unused_cnt, 3);
+	tc_end();
+}
+
+static void any_operation_may_fail(void)
+{
+	tc_begin(VHD, BLOCK, false, 50, 9);
+	for (uint64_t nth = 1; tc_fail_nth(nth, EIO); nth++)
+		;
+	for (uint64_t nth = 1; tc_fail_nth(nth, ENOSPC); nth++)
+		;
+	tc_end();
+}
+
+static void power_may_fail_at_any_instant(void)
+{
+	tc_power_fails(VHD, BLOCK, false, 20, 0);
+	tc_power_fails(VHD, BLOCK, false, 21, 4);
+	tc_power_fails(VHD, 2 * BLOCK, false, 22, 2);
+	tc_power_fails(VHD, BLOCK / 2, true, 30, 0);
+	tc_power_fails(VHD, BLOCK, true, 31, 4);
+}
+
+static const struct t_test tests[] = {
+	T_TEST(the_file_becomes_as_long_as_what_it_holds),
+	T_TEST(a_second_run_changes_not_a_byte),
+	T_TEST(a_dry_run_changes_nothing_and_is_right),
+	T_TEST(zeros_of_a_child_stay_and_hide_the_parent),
+	T_TEST(random_disks_keep_their_content),
+	T_TEST(a_stopped_run_can_go_on_and_uses_the_holes_it_left),
+	T_TEST(unused_blocks_go),
+	T_TEST(any_operation_may_fail),
+	T_TEST(power_may_fail_at_any_instant),
+	T_END,
+};
+
+const struct t_suite t_suite_vhd1_compact = { "vhd1_compact", tests };
