@@ -56,19 +56,29 @@ static void report(struct merge *m, enum vhdx_merge_role role,
 		m->opts->file(m->opts->file_arg, &f);
 }
 
-static bool is_sibling(const struct kin *k, const struct image *img,
-		       const char *path)
+static bool is_sibling(const struct kin *k, const struct image *img)
 {
 	const struct merge *m = k->m;
 
 	for (unsigned i = 1; i < m->layers.cnt; i++)
 		if (merge_names_id(img->parent, &m->layers.v[i].id))
 			return true;
-	/* A VHD's id stays: one that was re-linked already looks like it. */
-	if (m->format == VHDX_FORMAT_VHD && is_in(k->old, path))
-		return false;
 	return merge_names_id(img->parent, &m->target_id) ||
 	       merge_names_id(img->parent, &m->j.new_id);
+}
+
+/* Also one that an earlier run has re-linked: as a VHD's id stays it looks like
+ * a sibling by then, to this run and to the next, so the journal keeps it. */
+static bool is_grandchild(const struct kin *k, const struct image *img,
+			  const char *path)
+{
+	const struct merge *m = k->m;
+
+	if (img->info.format != m->format)
+		return false;
+	return merge_names_id(img->parent, &m->j.child.id) ||
+	       (m->format == VHDX_FORMAT_VHD && is_in(k->old, path) &&
+		merge_names_id(img->parent, &m->target_id));
 }
 
 static int add_grandchild(struct kin *k, const struct image *img,
@@ -116,11 +126,10 @@ static int sort(struct kin *k, const char *path, bool may_be_gone,
 			add_unknown(k, path, &err);
 		return 0;
 	}
-	if (img->info.format == m->format &&
-	    merge_names_id(img->parent, &m->j.child.id)) {
+	if (is_grandchild(k, img, path)) {
 		rc = add_grandchild(k, img, path, e);
 	} else if (!k->final && img->info.format == m->format &&
-		   is_sibling(k, img, path)) {
+		   is_sibling(k, img)) {
 		report(m, VHDX_MERGE_SIBLING, path, NULL);
 		if (!k->sibling_cnt++)
 			snprintf(k->first, sizeof(k->first), "%s", path);

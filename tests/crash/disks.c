@@ -277,6 +277,39 @@ void disks_fill(struct disks *ds, int i, uint64_t *rng, unsigned cnt,
 	close_device(blk, ds->d[i].path, v);
 }
 
+static void zero_by_hand(struct disk *d, struct vhdx_blk *blk, uint64_t voff,
+			 uint64_t len, struct verdict *v)
+{
+	uint8_t *buf = buffer();
+	struct vhdx_err e;
+
+	memset(buf, 0, (size_t)len);
+	if (vhdx_blk_write(blk, voff, buf, len, &e))
+		verdict_set(v, "%s: write: %s", d->path, e.text);
+	memimg_zero(&d->view, voff, len);
+}
+
+void disks_churn(struct disk *d, struct vhdx_blk *blk, uint64_t *rng,
+		 struct verdict *v)
+{
+	uint64_t size = u64_min(d->view.size, 2 * HOT), unit = MIB;
+
+	for (int round = 0; round < 2; round++)
+		for (uint64_t at = 0; at < size && !v->bad; at += unit) {
+			uint64_t len = u64_min(unit, size - at);
+			uint64_t kind = t_rand_below(rng, round ? 8 : 4);
+
+			if (!round && kind)
+				do_write(d, blk, rng, at, len, v);
+			else if (kind == 1)
+				do_zero(d, blk, at, len, v);
+			else if (kind == 2)
+				do_discard(d, blk, at, len, v);
+			else if (kind == 3)
+				zero_by_hand(d, blk, at, len, v);
+		}
+}
+
 static void copy_extent(struct vhdx_blk *in, struct vhdx_blk *out,
 			const struct vhdx_extent *x, struct verdict *v)
 {

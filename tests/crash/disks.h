@@ -56,6 +56,11 @@ void disks_fill(struct disks *ds, int i, uint64_t *rng, unsigned cnt,
 void disks_request(struct disk *d, struct vhdx_blk *blk, uint64_t *rng,
 		   struct verdict *v);
 
+/* Fills most blocks of it, then empties some: discarded, zeroed, overwritten
+ * with zeros. */
+void disks_churn(struct disk *d, struct vhdx_blk *blk, uint64_t *rng,
+		 struct verdict *v);
+
 /* Writes what `from` shows into `to`, a disk of the same size. */
 void disks_copy(struct disks *ds, int from, int to, struct verdict *v);
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "compact.h"
 #include "disk_set.h"
 #include "merging.h"
 #include "relink.h"
@@ -36,7 +37,7 @@ bool forest_set_parent(struct forest *f)
 	struct vhdx_err e;
 	struct disk *d;
 
-	if (i < 0 || f->ds.d[i].format != VHDX_FORMAT_VHDX)
+	if (i < 0)
 		return false;
 	d = &f->ds.d[i];
 	/* A child that moves may not find its own parent by its old words. */
@@ -128,11 +129,55 @@ bool forest_merge(struct forest *f)
 	if (i < 0 || f->ds.d[i].parent < 0)
 		return false;
 	n = 1 + (unsigned)forest_below(f, forest_depth(f, i));
+	/* What stays between would show wrong data in a VHD: it is refused. */
+	keep &= n == 1 || f->ds.d[i].format == VHDX_FORMAT_VHDX;
 	forest_tell(f, "merge %s, %u deep%s", f->ds.d[i].path, n,
 		    keep ? ", keep" : "");
 	if (merging_breaks(&f->ds, i, n))
 		merge_refused(f, i, n);
 	else
 		merge_now(f, i, n, keep);
+	return true;
+}
+
+/* ---- compacting ------------------------------------------------------------ */
+
+static void churn(struct forest *f, int i)
+{
+	struct disk *d = &f->ds.d[i];
+	struct vhdx_blk *blk = disks_open(&f->ds, d->path, true, f->v);
+	struct vhdx_err e;
+
+	if (!blk)
+		return;
+	disks_churn(d, blk, &f->rng, f->v);
+	forest_ok(f, vhdx_blk_close(blk, &e), &e);
+}
+
+bool forest_compact(struct forest *f)
+{
+	const struct vhdx_compact_opts opts = { 0 };
+	int i = forest_pick(f, false);
+	struct vhdx_compact_result res;
+	const struct disk *d;
+	struct vhdx_err e;
+	int rc;
+
+	if (i < 0)
+		return false;
+	d = &f->ds.d[i];
+	forest_tell(f, "compact %s", d->path);
+	if (!disks_child_cnt(&f->ds, i) && d->block_len <= 4 * MIB &&
+	    forest_below(f, 2))
+		churn(f, i);
+	if (f->v->bad)
+		return true;
+	rc = compact_image(&f->o.opener, f->loop, d->path, &opts, &res, &e);
+	/* Fixed images, and raw ones, have nothing to give. */
+	if (rc == VHDX_E_UNSUPPORTED || !forest_ok(f, rc, &e))
+		return true;
+	if (res.file_len_after > res.file_len)
+		verdict_set(f->v, "compact made the file longer");
+	forest_verify(f, i);
 	return true;
 }

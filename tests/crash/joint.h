@@ -107,6 +107,10 @@ int joint_chain(struct joint *j, unsigned depth, bool same_size);
 /* Another child of disk `parent`, called name, with contents. */
 int joint_child(struct joint *j, int parent, const char *name);
 
+/* Blocks of disk i are filled, and emptied again in all ways there are, so that
+ * its file has holes. It has no children. */
+bool joint_churn(struct joint *j, int i);
+
 /* Promises: every disk stays, and shows what it shows. */
 void joint_promise_all(struct joint *j);
 /* A further version of p; the view is copied. */

@@ -109,6 +109,41 @@ int joint_chain(struct joint *j, unsigned depth, bool same_size)
 	return last;
 }
 
+/* One more round for disk i, on the files as they are. */
+static bool again(struct joint *j, int i,
+		  void (*fn)(struct joint *, struct opener_crash *, int))
+{
+	struct opener_crash o;
+
+	opener_crash_init(&o, NULL, &j->tree);
+	j->ds.opener = &o.opener;
+	fn(j, &o, i);
+	if (j->v->bad)
+		return false;
+	restart(j, &o);
+	opener_crash_fini(&o);
+	return true;
+}
+
+static void churn(struct joint *j, struct opener_crash *o, int i)
+{
+	struct disk *d = &j->ds.d[i];
+	struct vhdx_blk *blk = disks_open(&j->ds, d->path, true, j->v);
+	struct vhdx_err e;
+
+	(void)o;
+	if (!blk)
+		return;
+	disks_churn(d, blk, &j->rng, j->v);
+	if (vhdx_blk_close(blk, &e))
+		verdict_set(j->v, "%s: close: %s", d->path, e.text);
+}
+
+bool joint_churn(struct joint *j, int i)
+{
+	return again(j, i, churn) && again(j, i, fill);
+}
+
 void joint_version(struct promise *p, const struct memimg *view,
 		   uint64_t begun, uint64_t durable)
 {

@@ -43,17 +43,18 @@ static void promise_merge(struct joint *j, int target)
 
 bool joint_merge_plan(struct joint *j)
 {
-	bool vhd = j->op->format == VHDX_FORMAT_VHD;
-	unsigned depth = vhd ? 1 : 1 + (unsigned)joint_below(j, 3);
+	unsigned depth = 1 + (unsigned)joint_below(j, 3);
 	int leaf = joint_chain(j, depth, true), target;
 
 	if (leaf < 0)
 		return false;
 	j->depth = 1 + (unsigned)joint_below(j, depth);
 	j->subject = leaf;
-	j->keep = joint_below(j, 4) == 0;
+	/* What stays between would show wrong data in a VHD: it is refused. */
+	j->keep = joint_below(j, 4) == 0 &&
+		  (j->depth == 1 || j->op->format == VHDX_FORMAT_VHDX);
 	target = merging_layer(&j->ds, leaf, j->depth);
-	if (!vhd && !add_relatives(j, target))
+	if (!add_relatives(j, target))
 		return false;
 	joint_promise_all(j);
 	promise_merge(j, target);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "compact.h"
 #include "disk_set.h"
 #include "relink.h"
 #include "t.h"
@@ -151,6 +152,34 @@ static int set_run(struct joint *j, const struct opener *o, bool first,
 	return set_image(o, j->loop, subject_path(j), &opts, &res, e);
 }
 
+/* ---- compacting ---------------------------------------------------------- */
+
+/* A base or a child, with or without children; much of it is discarded, zeroed
+ * or written with zeros. */
+static bool compact_plan(struct joint *j)
+{
+	int leaf = joint_chain(j, (unsigned)joint_below(j, 3), false);
+
+	if (leaf < 0 || !joint_churn(j, leaf))
+		return false;
+	if (joint_below(j, 2) && joint_child(j, leaf, "on it") < 0)
+		return false;
+	j->subject = leaf;
+	joint_promise_all(j);
+	j->p[leaf].strict = true;
+	return true;
+}
+
+static int compact_run(struct joint *j, const struct opener *o, bool first,
+		       struct vhdx_err *e)
+{
+	const struct vhdx_compact_opts opts = { 0 };
+	struct vhdx_compact_result res;
+
+	(void)first;
+	return compact_image(o, j->loop, subject_path(j), &opts, &res, e);
+}
+
 #define VHDX VHDX_FORMAT_VHDX
 #define VHD VHDX_FORMAT_VHD
 
@@ -158,8 +187,10 @@ const struct joint_op joint_ops[] = {
 	{ "j-write", VHDX, write_plan, write_run, true },
 	{ "j-writevhd", VHD, write_plan, write_run, true },
 	{ "j-relink", VHDX, relink_plan, relink_run, false },
+	{ "j-relinkvhd", VHD, relink_plan, relink_run, false },
 	{ "j-merge", VHDX, joint_merge_plan, joint_merge_run, false },
 	{ "j-mergevhd", VHD, joint_merge_plan, joint_merge_run, false },
+	{ "j-compact", VHDX, compact_plan, compact_run, false },
 	{ "j-set", VHDX, set_plan, set_run, false },
 };
 const size_t joint_op_cnt = ARRAY_LEN(joint_ops);
