@@ -140,7 +140,7 @@ bool forest_merge(struct forest *f)
 	return true;
 }
 
-/* ---- compacting ------------------------------------------------------------ */
+/* ---- compacting --------------------------------------------------------- */
 
 static void churn(struct forest *f, int i)
 {
