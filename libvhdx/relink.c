@@ -9,6 +9,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "mem.h"
+#include "merge_journal.h"
 #include "mutation.h"
 
 struct relink {
@@ -111,12 +113,39 @@ static int verify_identity(const struct relink *r, const struct image *img,
 		      chain_linkage_text(img, want));
 }
 
+/* An id that does not match is recorded in place of those there are; a merge
+ * that was cut off would not find its way any more without them. */
+static int verify_no_merge(const struct relink *r, const struct image *img,
+			   struct vhdx_err *e)
+{
+	char path[4096];
+	struct vhdx_err none;
+	size_t len;
+	char *text = NULL;
+	int rc;
+
+	if (!r->opener->get || chain_is_parent(img, r->parents->layers[0]))
+		return 0;
+	snprintf(path, sizeof(path), "%s%s", r->child_path,
+		 MERGE_JOURNAL_SUFFIX);
+	rc = r->opener->get(r->opener, r->loop, path, MERGE_JOURNAL_MAX, &text,
+			    &len, &none);
+	mem_free(rc ? NULL : text);
+	if (rc == VHDX_E_NOTFOUND)
+		return 0;
+	return refuse(r, VHDX_E_LINKAGE, e, "a merge of the child was cut off "
+		      "(%s): finish that first: vhdtool merge %s", path,
+		      r->child_path);
+}
+
 static int verify(const struct relink *r, const struct image *img,
 		  struct vhdx_err *e)
 {
 	int rc = verify_kind(r, img, e);
 
-	return rc ? rc : verify_identity(r, img, e);
+	if (!rc)
+		rc = verify_identity(r, img, e);
+	return rc ? rc : verify_no_merge(r, img, e);
 }
 
 /* ---- the change ---------------------------------------------------------- */

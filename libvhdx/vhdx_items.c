@@ -5,6 +5,9 @@
  * the items' pages change together, in one log entry (vhdx_pages.h). Hence an
  * item may move to where another of the same edit was: no reader ever sees one
  * without the other.
+ *
+ * What is more than one entry carries goes ahead of the table, to places that
+ * the old one does not name: nobody sees it there until the table does.
  */
 #include "vhdx_items.h"
 
@@ -16,6 +19,7 @@
 #include "vhdx_pages.h"
 
 #define ITEM_ALIGN 8u
+#define AHEAD_LEN (64 * KIB)
 
 struct plan {
 	struct vhdx_image *vi;
@@ -25,6 +29,7 @@ struct plan {
 	struct fmt_meta_table *t; /* owned; the new table */
 	uint8_t *table;		  /* owned; t as bytes */
 	uint32_t cursor;	  /* where the next free place is looked for */
+	bool ahead;		  /* items move, and are written first */
 };
 
 static uint32_t index_of(const struct fmt_meta_table *t,
@@ -92,6 +97,8 @@ static uint32_t find_place(const struct plan *p, uint64_t from, uint32_t len)
 
 	while (off + len <= p->vi->layout.meta_len) {
 		m = in_the_way(p->t, off, len);
+		if (!m && p->ahead)
+			m = in_the_way(p->vi->layout.meta, off, len);
 		if (!m)
 			return (uint32_t)off;
 		off = align_up((uint64_t)m->off + m->len, ITEM_ALIGN);
@@ -135,7 +142,7 @@ static int plan_entry(struct plan *p, const struct item_edit *it,
 		p->t->cnt++;
 	m->vdisk = it->virtual_disk;
 	m->required = it->required;
-	if (m->len != it->len)
+	if (m->len != it->len || p->ahead)
 		m->off = m->len = 0;
 	return 0;
 }
@@ -193,8 +200,6 @@ static int make_plan(struct plan *p, struct vhdx_err *e)
 	return rc;
 }
 
-/* ---- the change ---------------------------------------------------------- */
-
 /* Header and entries, old and new ones; what lies behind is nobody's. */
 static uint64_t table_len(const struct plan *p)
 {
@@ -207,12 +212,43 @@ static uint64_t item_off(const struct plan *p, const struct item_edit *it)
 	return p->vi->layout.meta_off + p->t->e[index_of(p->t, it)].off;
 }
 
+/* Pages that one entry would have to carry, or a few more. */
+static uint64_t page_cnt(const struct plan *p)
+{
+	uint64_t cnt = div_up(table_len(p), MPAGE_LEN), last = 0;
+
+	for (unsigned i = 0; i < p->cnt; i++) {
+		const struct item_edit *it = &p->items[i];
+		uint64_t off, end;
+
+		if (p->same[i] || !it->data || !it->len)
+			continue;
+		off = item_off(p, it) / MPAGE_LEN;
+		end = div_up(item_off(p, it) + it->len, MPAGE_LEN);
+		cnt += end - off - (off == last);
+		last = end - 1;
+	}
+	return cnt;
+}
+
+static int choose_plan(struct plan *p, struct vhdx_err *e)
+{
+	int rc = make_plan(p, e);
+
+	if (rc || page_cnt(p) <= PAGES_MAX)
+		return rc;
+	p->ahead = true;
+	return make_plan(p, e);
+}
+
+/* ---- the change ---------------------------------------------------------- */
+
 static int cover(const struct plan *p, struct vhdx_pages *s,
 		 struct vhdx_err *e)
 {
 	int rc = pages_cover(s, p->vi->layout.meta_off, table_len(p), e);
 
-	for (unsigned i = 0; !rc && i < p->cnt; i++)
+	for (unsigned i = 0; !rc && !p->ahead && i < p->cnt; i++)
 		if (!p->same[i] && p->items[i].data)
 			rc = pages_cover(s, item_off(p, &p->items[i]),
 					 p->items[i].len, e);
@@ -224,10 +260,43 @@ static void write_pages(const struct plan *p, struct vhdx_pages *s)
 	pages_write(s, p->vi->layout.meta_off, p->table, table_len(p));
 	if (MUTATED(ITEMS_TOGETHER) && vhdx_settle(p->vi, NULL))
 		return;
-	for (unsigned i = 0; i < p->cnt; i++)
+	for (unsigned i = 0; !p->ahead && i < p->cnt; i++)
 		if (!p->same[i] && p->items[i].data)
 			pages_write(s, item_off(p, &p->items[i]),
 				    p->items[i].data, p->items[i].len);
+}
+
+static int write_item_ahead(const struct plan *p, struct vhdx_pages *s,
+			    const struct item_edit *it, struct vhdx_err *e)
+{
+	const uint8_t *data = it->data;
+	uint64_t n;
+	int rc = 0;
+
+	for (uint64_t at = 0; !rc && at < it->len; at += n) {
+		n = u64_min(it->len - at, AHEAD_LEN);
+		if (s->cnt + AHEAD_LEN / MPAGE_LEN + 1 > PAGES_MAX) {
+			pages_end(s);
+			rc = vhdx_settle(p->vi, e);
+		}
+		if (!rc)
+			rc = pages_cover(s, item_off(p, it) + at, n, e);
+		if (!rc)
+			pages_write(s, item_off(p, it) + at, data + at, n);
+	}
+	return rc;
+}
+
+static int write_ahead(const struct plan *p, struct vhdx_err *e)
+{
+	struct vhdx_pages s = { .vi = p->vi };
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < p->cnt; i++)
+		if (!p->same[i] && p->items[i].data)
+			rc = write_item_ahead(p, &s, &p->items[i], e);
+	pages_end(&s);
+	return rc ? rc : vhdx_settle(p->vi, e);
 }
 
 static int carry_out(const struct plan *p, bool visible, struct vhdx_err *e)
@@ -237,6 +306,8 @@ static int carry_out(const struct plan *p, bool visible, struct vhdx_err *e)
 
 	if (!rc)
 		rc = vhdx_settle(p->vi, e);
+	if (!rc && p->ahead)
+		rc = write_ahead(p, e);
 	if (!rc)
 		rc = cover(p, &s, e);
 	if (!rc)
@@ -264,7 +335,7 @@ int vhdx_edit_items(struct vhdx_image *vi, const struct item_edit *items,
 	if (!rc)
 		rc = find_same(&p, &all, e);
 	if (!rc && !all)
-		rc = make_plan(&p, e);
+		rc = choose_plan(&p, e);
 	if (!rc && !all)
 		rc = carry_out(&p, visible, e);
 	mem_free(p.same);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Changing metadata items of an open, writable VHDX image: any number of them
- * in one log entry, so that a power failure leaves all the old ones or all the
+ * at one instant, so that a power failure leaves all the old ones or all the
  * new ones. Knows nothing of what items mean.
  */
 #ifndef VHDX_ITEMS_H
@@ -24,7 +24,8 @@ struct item_edit {
  *
  * An item keeps its place if its length stays; else it moves to free space of
  * the region. UNSUPPORTED, with nothing changed: the region or its table is
- * full, or a log entry cannot carry so much. */
+ * full; for an edit of more than half a MiB, the items it replaces count as
+ * in use until it is done. */
 int vhdx_edit_items(struct vhdx_image *vi, const struct item_edit *items,
 		    unsigned cnt, bool visible, struct vhdx_err *e) must_check;
 

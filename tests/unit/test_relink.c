@@ -3,6 +3,7 @@
  * was moved to /new/base; /new/other is another disk. */
 #include "relink.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "disk_set.h"
@@ -258,6 +259,50 @@ static void second_id_stays_with_a_parent_that_matches(void)
 	end();
 }
 
+static void merge_that_was_cut_off_keeps_the_ids_it_needs(void)
+{
+	begin();
+	T_OK(oc.opener.put(&oc.opener, loop, "/v/child.merge", "x", 1,
+			   &t_err));
+	refused("/v/child", "/new/other", true, VHDX_E_LINKAGE,
+		"vhdtool merge /v/child");
+	T_OK(set_parent("/v/child", "/new/base", true));
+	T_TRUE(res.id_matched && res.changed);
+	end();
+}
+
+/* The nth operation on any file fails; true if there was one. */
+static bool set_parent_with_fault(uint64_t nth, int sys_errno)
+{
+	bool failed;
+	int rc;
+
+	begin();
+	T_OK(set_parent("/v/child", "/new/base", false));
+	oc.fault = (struct fault_rule){ .ops = FAULT_ANY | FAULT_NAMES,
+					.nth = nth, .sys_errno = sys_errno };
+	rc = set_parent("/v/child", "/new/other", true);
+	failed = oc.failed_cnt > 0;
+	T_TRUE(failed || rc == 0);
+	if (rc)
+		T_TRUE(strstr(t_err.text, "/v/") || strstr(t_err.text, "/new"));
+	oc.fault = (struct fault_rule){ .nth = 0 };
+	T_EQ_U64(layers_of("/v/child"), 2);
+	T_OK(set_parent("/v/child", "/new/other", true));
+	T_EQ_U64(layers_of("/v/child"), 2);
+	end();
+	return failed;
+}
+
+static void failure_of_any_operation_leaves_a_chain_and_is_made_good(void)
+{
+	uint64_t nth = 1;
+
+	while (set_parent_with_fault(nth, nth % 2 ? EIO : ENOSPC))
+		nth++;
+	T_TRUE(nth > 20);
+}
+
 /* Both parents are there: the chain opens whichever is recorded. */
 static void at_every_instant(void (*each)(struct crash_tree *t))
 {
@@ -439,6 +484,8 @@ static const struct t_test tests[] = {
 	T_TEST(what_cannot_be_a_parent_is_refused),
 	T_TEST(dry_run_changes_no_byte),
 	T_TEST(second_id_stays_with_a_parent_that_matches),
+	T_TEST(merge_that_was_cut_off_keeps_the_ids_it_needs),
+	T_TEST(failure_of_any_operation_leaves_a_chain_and_is_made_good),
 	T_TEST(power_failure_leaves_a_chain_that_opens),
 	T_TEST(disk_id_and_physical_sectors_are_set),
 	T_TEST(setting_cuts_children_off),

@@ -187,22 +187,34 @@ static void what_does_not_fit_leaves_the_file_untouched(void)
 	end();
 }
 
-static void more_than_an_entry_carries_is_refused(void)
+static void more_than_an_entry_carries_goes_ahead_of_the_table(void)
 {
-	char *big = mem_zalloc(MIB);
+	char *big = mem_zalloc(MIB), *got = mem_zalloc(MIB);
 	struct item_edit it = { .id = id_b, .user = true, .data = big,
-				.len = 600 * KIB };
+				.len = 400 * KIB };
+	const struct fmt_meta_entry *m;
 	struct vhdx_image *vi;
 
 	begin();
 	vi = open_disk(&disk, VHDX_OPEN_WRITE);
+	t_fill(big, MIB, 3);
+	T_OK(vhdx_edit_items(vi, &it, 1, true, &t_err));
+	it.len = 600 * KIB;
 	T_FAILS(vhdx_edit_items(vi, &it, 1, true, &t_err), VHDX_E_UNSUPPORTED,
-		"126 pages");
-	it.len = 400 * KIB;
+		"614400 free ones"); /* the old one is in the way */
+	it.id = id_a;
+	it.len = 540 * KIB;
 	T_OK(vhdx_edit_items(vi, &it, 1, true, &t_err));
 	close_disk(vi);
-	T_TRUE(disk_has(&disk, &id_a, "old"));
+	vi = open_disk(&disk, 0);
+	m = meta_item_find(vi->layout.meta, &id_a, true);
+	T_EQ_U64(m->len, 540 * KIB);
+	T_OK(file_read(vi->img.file, vi->layout.meta_off + m->off, got, m->len,
+		       &t_err));
+	T_TRUE(memcmp(got, big, m->len) == 0);
+	close_disk(vi);
 	mem_free(big);
+	mem_free(got);
 	end();
 }
 
@@ -223,6 +235,105 @@ static void table_of_1024_user_items_is_full(void)
 	close_disk(vi);
 	T_TRUE(disk_has(&disk, &its[1022].id, "a value"));
 	mem_free(its);
+	end();
+}
+
+/* ---- a model ------------------------------------------------------------- */
+
+#define MODEL_ITEMS 40u
+
+struct model {
+	uint32_t len[MODEL_ITEMS];
+	uint64_t seed[MODEL_ITEMS]; /* of the content; 0: not there */
+	uint8_t *buf; /* of one edit: MODEL_ITEMS times MODEL_LEN */
+	uint64_t rng;
+};
+
+#define MODEL_LEN (24 * KIB)
+
+static struct guid model_id(unsigned i)
+{
+	return (struct guid){ { 0x77, (uint8_t)i } };
+}
+
+/* Some items at random: set, changed in place, or removed. */
+static unsigned model_edit(struct model *mo, struct item_edit *its)
+{
+	unsigned cnt = 0;
+
+	for (unsigned i = 0; i < MODEL_ITEMS; i++) {
+		uint64_t what = t_rand_below(&mo->rng, 8);
+
+		if (what > 3)
+			continue;
+		its[cnt] = (struct item_edit){ .id = model_id(i),
+					       .user = i % 2 };
+		mo->seed[i] = what == 0 ? 0 : mo->rng | 1;
+		if (what == 1 || !mo->len[i])
+			mo->len[i] = (uint32_t)t_rand_below(&mo->rng,
+							    MODEL_LEN);
+		if (mo->seed[i]) {
+			its[cnt].data = mo->buf + i * MODEL_LEN;
+			its[cnt].len = mo->len[i];
+			t_fill(mo->buf + i * MODEL_LEN, mo->len[i],
+			       mo->seed[i]);
+		}
+		cnt++;
+	}
+	return cnt;
+}
+
+static void model_verify(struct model *mo, struct vhdx_image *vi)
+{
+	uint8_t *got = mem_zalloc(MODEL_LEN), *want = mem_zalloc(MODEL_LEN);
+
+	for (unsigned i = 0; i < MODEL_ITEMS; i++) {
+		struct guid id = model_id(i);
+		const struct fmt_meta_entry *m =
+			meta_item_find(vi->layout.meta, &id, i % 2);
+
+		T_TRUE(!m == !mo->seed[i]);
+		if (!m)
+			continue;
+		T_EQ_U64(m->len, mo->len[i]);
+		t_fill(want, m->len, mo->seed[i]);
+		T_OK(file_read(vi->img.file, vi->layout.meta_off + m->off, got,
+			       m->len, &t_err));
+		T_TRUE(memcmp(got, want, m->len) == 0);
+	}
+	mem_free(got);
+	mem_free(want);
+}
+
+static void random_edits_match_a_model(void)
+{
+	struct model mo = { .rng = 42 };
+	struct item_edit its[MODEL_ITEMS];
+	struct vhdx_image *vi;
+
+	begin();
+	mo.buf = mem_zalloc(MODEL_ITEMS * MODEL_LEN);
+	for (int round = 0; round < 60; round++) {
+		struct model was = mo;
+		unsigned cnt;
+		int rc;
+
+		vi = open_disk(&disk, VHDX_OPEN_WRITE);
+		cnt = model_edit(&mo, its);
+		rc = vhdx_edit_items(vi, its, cnt, round % 2, &t_err);
+		if (rc) { /* refused as a whole */
+			T_EQ_U64(rc, VHDX_E_UNSUPPORTED);
+			was.rng = mo.rng;
+			mo = was;
+		}
+		model_verify(&mo, vi);
+		close_disk(vi);
+		vi = open_disk(&disk, 0);
+		model_verify(&mo, vi);
+		close_disk(vi);
+	}
+	T_TRUE(disk_has(&disk, &id_a, "old"));
+	mem_free(mo.buf);
 	end();
 }
 
@@ -305,9 +416,13 @@ static void verify_state(struct memimg *m, const struct fmt_header *was,
 	close_disk(vi);
 }
 
-static void edit_under_power_failure(bool visible)
+static void edit_under_power_failure(bool visible, uint32_t ballast_len)
 {
+	char *ballast = mem_zalloc(u64_max(ballast_len, 1));
 	struct item_edit its[] = { edit(&id_a, "longer than before"),
+				   { .id = { { 0xc } }, .user = true,
+				     .data = ballast_len ? ballast : NULL,
+				     .len = ballast_len },
 				   edit(&id_b, "added") };
 	struct crash_world *w = crash_world_new(NULL);
 	struct memimg state = { 0 };
@@ -322,11 +437,12 @@ static void edit_under_power_failure(bool visible)
 	T_OK(crash_disk_open(d, loop, &f, &t_err));
 	vi = open_file(f, VHDX_OPEN_WRITE);
 	was = vi->hdr.cur;
-	T_OK(vhdx_edit_items(vi, its, 2, visible, &t_err));
+	memset(ballast, 7, ballast_len);
+	T_OK(vhdx_edit_items(vi, its, 3, visible, &t_err));
 	close_disk(vi);
 	for (uint64_t k = 0, last = UINT64_MAX; k != last;
 	     last = k, k = crash_next(w, k)) {
-		crash_iter_init(&it, d, k, 64, k);
+		crash_iter_init(&it, d, k, ballast_len ? 12 : 64, k);
 		while (crash_iter_next(&it, &state)) {
 			verify_state(&state, &was, visible);
 			memimg_free(&state);
@@ -334,17 +450,23 @@ static void edit_under_power_failure(bool visible)
 	}
 	verify_state(&disk, &was, visible);
 	crash_world_free(w);
+	mem_free(ballast);
 	end();
 }
 
 static void power_failure_leaves_all_old_or_all_new(void)
 {
-	edit_under_power_failure(true);
+	edit_under_power_failure(true, 0);
+}
+
+static void power_failure_in_a_large_edit_leaves_all_old_or_all_new(void)
+{
+	edit_under_power_failure(true, 600 * KIB);
 }
 
 static void invisible_edit_under_power_failure_keeps_the_identity(void)
 {
-	edit_under_power_failure(false);
+	edit_under_power_failure(false, 0);
 }
 
 /* The nth operation fails; true if there was one. */
@@ -414,12 +536,14 @@ static const struct t_test tests[] = {
 	T_TEST(empty_item_is_present),
 	T_TEST(what_is_so_already_changes_no_byte),
 	T_TEST(what_does_not_fit_leaves_the_file_untouched),
-	T_TEST(more_than_an_entry_carries_is_refused),
+	T_TEST(more_than_an_entry_carries_goes_ahead_of_the_table),
 	T_TEST(table_of_1024_user_items_is_full),
 	T_TEST(invisible_edit_keeps_data_write_guid),
 	T_TEST(visible_edit_takes_the_identity_it_is_given),
 	T_TEST(write_after_an_invisible_edit_is_visible),
 	T_TEST(power_failure_leaves_all_old_or_all_new),
+	T_TEST(power_failure_in_a_large_edit_leaves_all_old_or_all_new),
+	T_TEST(random_edits_match_a_model),
 	T_TEST(invisible_edit_under_power_failure_keeps_the_identity),
 	T_TEST(failure_of_any_operation_leaves_all_old_or_all_new),
 	T_TEST(pages_beyond_an_entry_are_refused),
