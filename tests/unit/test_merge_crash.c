@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A merge that is cut off at every instant, by the end of its process (all that
+ * was written is there) and by a power failure (what was not synced may be
+ * missing): the chain shows what it showed, and the same merge finishes.
+ * /m/base <- /m/one <- /m/leaf <- /m/grand
+ */
+#include <string.h>
+
+#include "chain.h"
+#include "merge.h"
+#include "t.h"
+#include "t_chain.h"
+
+static struct t_chain run, look; /* the merge; the world after it was cut */
+static struct crash_tree start;
+static struct guid base_id;
+static struct vhdx_merge_opts opts;
+static const char *const others[] = { "/m/grand", "/m/one", "/m/leaf" };
+static uint8_t *leaf, *grand, *got; /* T_CHAIN_LEN bytes */
+static uint64_t looked_cnt;
+
+static struct guid identity(struct t_chain *c, const char *path)
+{
+	struct chain_opts co = { .flags = VHDX_OPEN_ALONE };
+	struct chain *chain;
+	struct guid id;
+
+	T_OK(chain_open(&c->oc.opener, c->loop, path, &co, &chain, &t_err));
+	id = chain->layers[0]->identity;
+	T_OK(chain_close(chain, &t_err));
+	return id;
+}
+
+static void make_disks(void)
+{
+	struct t_chain *c = &run;
+
+	t_chain_create(c, "/m/base", NULL, MIB, T_CHAIN_LEN);
+	t_chain_write(c, "/m/base", MIB - 8192, 20480, 1);
+	t_chain_write(c, "/m/base", 3 * MIB, 8192, 2);
+	t_chain_create(c, "/m/one", "/m/base", MIB, T_CHAIN_LEN);
+	t_chain_write(c, "/m/one", MIB - 512, 5120, 3);
+	t_chain_zero(c, "/m/one", 3 * MIB, MIB);
+	t_chain_create(c, "/m/leaf", "/m/one", 2 * MIB, T_CHAIN_LEN);
+	t_chain_write(c, "/m/leaf", MIB + 1024, 1024, 4);
+	t_chain_write(c, "/m/leaf", 2 * MIB, 4096, 5);
+	t_chain_zero(c, "/m/leaf", MIB - 4096, 1024);
+	t_chain_create(c, "/m/grand", "/m/leaf", MIB, T_CHAIN_LEN);
+	t_chain_write(c, "/m/grand", 2 * MIB + 512, 512, 6);
+}
+
+static void begin(void)
+{
+	leaf = malloc(T_CHAIN_LEN);
+	grand = malloc(T_CHAIN_LEN);
+	got = malloc(T_CHAIN_LEN);
+	memset(&opts, 0, sizeof(opts));
+	opts.children = others;
+	opts.children_cnt = ARRAY_LEN(others);
+	t_chain_begin(&run, NULL);
+	make_disks();
+	T_OK(t_chain_read(&run, "/m/leaf", leaf));
+	T_OK(t_chain_read(&run, "/m/grand", grand));
+	base_id = identity(&run, "/m/base");
+	opener_crash_now(&run.oc, &start);
+	t_chain_end(&run);
+	t_chain_begin(&run, &start);
+}
+
+static void end(void)
+{
+	t_chain_end(&run);
+	crash_tree_free(&start);
+	free(leaf);
+	free(grand);
+	free(got);
+}
+
+static int merge(struct t_chain *c)
+{
+	return merge_chain(&c->oc.opener, c->loop, "/m/leaf", &opts, NULL,
+			   &t_err);
+}
+
+static void shows(const char *path, const uint8_t *want)
+{
+	T_OK(t_chain_read(&look, path, got));
+	T_TRUE(memcmp(got, want, T_CHAIN_LEN) == 0);
+}
+
+/* Before anything is done about it. */
+static void check_cut(const char *target)
+{
+	bool child = t_chain_exists(&look, "/m/leaf");
+	struct guid id = identity(&look, "/m/base");
+
+	shows("/m/grand", grand);
+	shows(child ? "/m/leaf" : target, leaf);
+	T_TRUE(child || !opts.keep);
+	if (child && !opts.keep && !guid_eq(&id, &base_id)) /* M1 */
+		T_TRUE(t_chain_exists(&look, "/m/leaf.merge"));
+}
+
+static void check_finished(const char *target)
+{
+	T_TRUE(!t_chain_exists(&look, "/m/leaf.merge"));
+	T_TRUE(t_chain_exists(&look, "/m/leaf") == opts.keep);
+	T_TRUE(t_chain_exists(&look, "/m/one") ==
+	       (opts.keep || strcmp(target, "/m/one") == 0));
+	shows(target, leaf);
+	shows("/m/grand", grand);
+	if (opts.keep)
+		shows("/m/leaf", leaf);
+	t_chain_sound(&look, target);
+	t_chain_sound(&look, "/m/grand");
+}
+
+static void look_at(uint64_t k, uint64_t number, const char *target)
+{
+	struct crash_tree *t = calloc(1, sizeof(*t));
+	struct guid id;
+	bool done;
+
+	opener_crash_build(&run.oc, k, number, t);
+	t_chain_begin(&look, t);
+	crash_tree_free(t);
+	free(t);
+	check_cut(target);
+	id = identity(&look, "/m/base");
+	done = !t_chain_exists(&look, "/m/leaf.merge") &&
+	       (opts.keep ? !guid_eq(&id, &base_id) :
+			    !t_chain_exists(&look, "/m/leaf"));
+	if (!done)
+		T_OK(merge(&look));
+	check_finished(target);
+	t_chain_end(&look);
+	looked_cnt++;
+}
+
+static void cut_everywhere(const char *target, bool keep)
+{
+	uint64_t rng = 42;
+
+	begin();
+	opts.keep = keep;
+	opts.depth = strcmp(target, "/m/base") == 0 ? 2 : 1;
+	T_OK(merge(&run));
+	looked_cnt = 0;
+	for (uint64_t k = 0, next;; k = next) {
+		look_at(k, 0, target);
+		look_at(k, 1, target);
+		look_at(k, 2 + t_rand_below(&rng, 1000000), target);
+		next = crash_next(run.oc.world, k);
+		if (next == k)
+			break;
+	}
+	T_TRUE(looked_cnt > 100);
+	end();
+}
+
+static void two_levels_are_safe_at_any_instant(void)
+{
+	cut_everywhere("/m/base", false);
+}
+
+static void child_of_a_child_is_safe_at_any_instant(void)
+{
+	cut_everywhere("/m/one", false);
+}
+
+static void kept_files_are_safe_at_any_instant(void)
+{
+	cut_everywhere("/m/base", true);
+}
+
+static const struct t_test tests[] = {
+	T_TEST(two_levels_are_safe_at_any_instant),
+	T_TEST(child_of_a_child_is_safe_at_any_instant),
+	T_TEST(kept_files_are_safe_at_any_instant),
+	T_END
+};
+
+const struct t_suite t_suite_merge_crash = { "merge_crash", tests };
