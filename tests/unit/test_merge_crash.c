@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A merge that is cut off at every instant, by the end of its process (all that
- * was written is there) and by a power failure (what was not synced may be
- * missing): the chain shows what it showed, and the same merge finishes.
+ * was written is there), by a power failure (what was not synced may be missing)
+ * or by an operation that fails: the chain shows what it showed, and the same
+ * merge finishes.
  * /m/base <- /m/one <- /m/leaf <- /m/grand
  */
+#include <errno.h>
 #include <string.h>
 
 #include "chain.h"
@@ -116,13 +118,12 @@ static void check_finished(const char *target)
 	t_chain_sound(&look, "/m/grand");
 }
 
-static void look_at(uint64_t k, uint64_t number, const char *target)
+/* t is what the merge left; it is freed. */
+static void look_into(struct crash_tree *t, const char *target)
 {
-	struct crash_tree *t = calloc(1, sizeof(*t));
 	struct guid id;
 	bool done;
 
-	opener_crash_build(&run.oc, k, number, t);
 	t_chain_begin(&look, t);
 	crash_tree_free(t);
 	free(t);
@@ -136,6 +137,14 @@ static void look_at(uint64_t k, uint64_t number, const char *target)
 	check_finished(target);
 	t_chain_end(&look);
 	looked_cnt++;
+}
+
+static void look_at(uint64_t k, uint64_t number, const char *target)
+{
+	struct crash_tree *t = calloc(1, sizeof(*t));
+
+	opener_crash_build(&run.oc, k, number, t);
+	look_into(t, target);
 }
 
 static void cut_everywhere(const char *target, bool keep)
@@ -174,10 +183,64 @@ static void kept_files_are_safe_at_any_instant(void)
 	cut_everywhere("/m/base", true);
 }
 
+
+/* True: the n-th operation failed. */
+static bool fail_at(uint64_t n, unsigned ops, int en, bool sticky)
+{
+	struct crash_tree *t = calloc(1, sizeof(*t));
+	bool failed;
+	int rc;
+
+	run.oc.fault = (struct fault_rule){ .ops = ops, .nth = n,
+					    .sys_errno = en,
+					    .sticky = sticky };
+	rc = merge(&run);
+	failed = run.oc.failed_cnt > 0;
+	T_TRUE(failed || !rc);
+	if (rc) /* sticky: failed_path is the last of them */
+		T_TRUE(strstr(t_err.text, sticky ? "/m/" :
+						   run.oc.failed_path));
+	opener_crash_now(&run.oc, t);
+	look_into(t, "/m/base");
+	t_chain_end(&run);
+	t_chain_begin(&run, &start);
+	return failed;
+}
+
+static void fail_everywhere(unsigned ops, int en, bool sticky)
+{
+	uint64_t n = 1;
+
+	begin();
+	opts.depth = 2;
+	while (fail_at(n, ops, en, sticky))
+		n++;
+	T_TRUE(n > 10);
+	end();
+}
+
+static void any_operation_may_fail(void)
+{
+	fail_everywhere(FAULT_ANY | FAULT_NAMES, EIO, false);
+}
+
+static void host_may_fail_from_any_point_on(void)
+{
+	fail_everywhere(FAULT_ANY | FAULT_NAMES, EIO, true);
+}
+
+static void host_may_be_full_from_any_point_on(void)
+{
+	fail_everywhere(FAULT_ANY_CHANGE | FAULT_PUT, ENOSPC, true);
+}
+
 static const struct t_test tests[] = {
 	T_TEST(two_levels_are_safe_at_any_instant),
 	T_TEST(child_of_a_child_is_safe_at_any_instant),
 	T_TEST(kept_files_are_safe_at_any_instant),
+	T_TEST(any_operation_may_fail),
+	T_TEST(host_may_fail_from_any_point_on),
+	T_TEST(host_may_be_full_from_any_point_on),
 	T_END
 };
 
