@@ -48,7 +48,8 @@ static int open_disk(struct t_chain *c, const char *path, unsigned flags,
 void t_chain_create(struct t_chain *c, const char *path, const char *parent,
 		    uint32_t block_len, uint64_t size_len)
 {
-	struct vhdx_create_opts o = { .format = VHDX_FORMAT_VHDX,
+	struct vhdx_create_opts o = { .format = c->format ? c->format :
+						VHDX_FORMAT_VHDX,
 				      .type = VHDX_TYPE_DYNAMIC,
 				      .type_given = true,
 				      .block_len = block_len,
@@ -66,11 +67,13 @@ void t_chain_create(struct t_chain *c, const char *path, const char *parent,
 		o.type = VHDX_TYPE_DIFFERENCING;
 		o.parent = parent;
 		T_OK(chain_open(op, c->loop, parent, &co, &chain, &t_err));
-		T_OK(vhdx_image_create_child(f, path, &o, chain->layers[0],
-					     &t_err));
+		T_OK((c->format == VHDX_FORMAT_VHD ? vhd1_image_create_child :
+		      vhdx_image_create_child)(f, path, &o,
+					       chain->layers[0], &t_err));
 		T_OK(chain_close(chain, &t_err));
 	} else {
-		T_OK(vhdx_image_create(f, &o, &t_err));
+		T_OK((c->format == VHDX_FORMAT_VHD ? vhd1_image_create :
+		      vhdx_image_create)(f, &o, &t_err));
 	}
 	file_close(f);
 }
@@ -143,7 +146,8 @@ void t_chain_sound(struct t_chain *c, const char *path)
 	struct opener *op = &c->oc.opener;
 
 	T_OK(op->open(op, c->loop, path, 0, &ck.file, &t_err));
-	T_OK(vhdx_image_check(&ck, &t_err));
+	T_OK((c->format == VHDX_FORMAT_VHD ? vhd1_image_check :
+	      vhdx_image_check)(&ck, &t_err));
 	file_close(ck.file);
 	T_EQ_U64(res.errors, 0);
 	T_EQ_U64(res.warnings, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chains of small VHDX disks in a simulated folder, for tests: made, written
+ * Chains of small disks in a simulated folder, for tests: made, written
  * to, read as a whole. A disk's content is a buffer of T_CHAIN_LEN bytes.
  */
 #ifndef T_CHAIN_H
@@ -13,6 +13,7 @@
 struct t_chain {
 	struct opener_crash oc;
 	struct loop *loop;
+	enum vhdx_format format; /* of new disks; PROBE: VHDX */
 };
 
 /* An empty folder, or one with what is in *tree. */

@@ -52,8 +52,9 @@ static void make_disks(void)
 	t_chain_write(c, "/m/grand", 2 * MIB + 512, 512, 6);
 }
 
-static void begin(void)
+static void begin(enum vhdx_format format)
 {
+	run.format = look.format = format;
 	leaf = malloc(T_CHAIN_LEN);
 	grand = malloc(T_CHAIN_LEN);
 	got = malloc(T_CHAIN_LEN);
@@ -147,11 +148,12 @@ static void look_at(uint64_t k, uint64_t number, const char *target)
 	look_into(t, target);
 }
 
-static void cut_everywhere(const char *target, bool keep)
+static void cut_everywhere(enum vhdx_format format, const char *target,
+			   bool keep)
 {
 	uint64_t rng = 42;
 
-	begin();
+	begin(format);
 	opts.keep = keep;
 	opts.depth = strcmp(target, "/m/base") == 0 ? 2 : 1;
 	T_OK(merge(&run));
@@ -170,17 +172,22 @@ static void cut_everywhere(const char *target, bool keep)
 
 static void two_levels_are_safe_at_any_instant(void)
 {
-	cut_everywhere("/m/base", false);
+	cut_everywhere(VHDX_FORMAT_VHDX, "/m/base", false);
 }
 
 static void child_of_a_child_is_safe_at_any_instant(void)
 {
-	cut_everywhere("/m/one", false);
+	cut_everywhere(VHDX_FORMAT_VHDX, "/m/one", false);
+}
+
+static void vhd_is_safe_at_any_instant(void)
+{
+	cut_everywhere(VHDX_FORMAT_VHD, "/m/base", false);
 }
 
 static void kept_files_are_safe_at_any_instant(void)
 {
-	cut_everywhere("/m/base", true);
+	cut_everywhere(VHDX_FORMAT_VHDX, "/m/base", true);
 }
 
 
@@ -207,38 +214,46 @@ static bool fail_at(uint64_t n, unsigned ops, int en, bool sticky)
 	return failed;
 }
 
-static void fail_everywhere(unsigned ops, int en, bool sticky)
+static void fail_everywhere(enum vhdx_format format, unsigned ops, int en,
+			    bool sticky)
 {
 	uint64_t n = 1;
 
-	begin();
+	begin(format);
 	opts.depth = 2;
 	while (fail_at(n, ops, en, sticky))
-		n++;
+		n += sticky ? 3 : 1; /* what follows fails as well */
 	T_TRUE(n > 10);
 	end();
 }
 
 static void any_operation_may_fail(void)
 {
-	fail_everywhere(FAULT_ANY | FAULT_NAMES, EIO, false);
+	fail_everywhere(VHDX_FORMAT_VHDX, FAULT_ANY | FAULT_NAMES, EIO, false);
+}
+
+static void any_operation_on_a_vhd_may_fail(void)
+{
+	fail_everywhere(VHDX_FORMAT_VHD, FAULT_ANY | FAULT_NAMES, EIO, false);
 }
 
 static void host_may_fail_from_any_point_on(void)
 {
-	fail_everywhere(FAULT_ANY | FAULT_NAMES, EIO, true);
+	fail_everywhere(VHDX_FORMAT_VHDX, FAULT_ANY | FAULT_NAMES, EIO, true);
 }
 
 static void host_may_be_full_from_any_point_on(void)
 {
-	fail_everywhere(FAULT_ANY_CHANGE | FAULT_PUT, ENOSPC, true);
+	fail_everywhere(VHDX_FORMAT_VHDX, FAULT_ANY_CHANGE | FAULT_PUT, ENOSPC, true);
 }
 
 static const struct t_test tests[] = {
 	T_TEST(two_levels_are_safe_at_any_instant),
 	T_TEST(child_of_a_child_is_safe_at_any_instant),
+	T_TEST(vhd_is_safe_at_any_instant),
 	T_TEST(kept_files_are_safe_at_any_instant),
 	T_TEST(any_operation_may_fail),
+	T_TEST(any_operation_on_a_vhd_may_fail),
 	T_TEST(host_may_fail_from_any_point_on),
 	T_TEST(host_may_be_full_from_any_point_on),
 	T_END
