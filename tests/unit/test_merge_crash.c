@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A merge that is cut off at every instant, by the end of its process (all that
- * was written is there), by a power failure (what was not synced may be missing)
+ * was written is there), by a power failure (what was not synced may be lost)
  * or by an operation that fails: the chain shows what it showed, and the same
  * merge finishes.
  * /m/base <- /m/one <- /m/leaf <- /m/grand
@@ -244,7 +244,8 @@ static void host_may_fail_from_any_point_on(void)
 
 static void host_may_be_full_from_any_point_on(void)
 {
-	fail_everywhere(VHDX_FORMAT_VHDX, FAULT_ANY_CHANGE | FAULT_PUT, ENOSPC, true);
+	fail_everywhere(VHDX_FORMAT_VHDX, FAULT_ANY_CHANGE | FAULT_PUT, ENOSPC,
+			true);
 }
 
 static const struct t_test tests[] = {
