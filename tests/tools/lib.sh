@@ -60,6 +60,40 @@ status()
 	fail "exit status $got instead of $want: $*"
 }
 
+# millis COMMAND...: runs it, which must succeed, and sets `took`.
+millis()
+{
+	local began
+	began=$(date +%s%N)
+	"$@" >out 2>err || { cat err >&2; fail "$*"; }
+	took=$((($(date +%s%N) - began) / 1000000))
+}
+
+# killed MS COMMAND...: ends it by kill -9 after so many milliseconds. False if
+# it was done before; then it must have succeeded.
+killed()
+{
+	local ms=$1 pid got=0
+	shift
+	[ "$1" != vhdtool ] || set -- "$VHDTOOL" "${@:2}"
+	"$@" <&0 >out 2>err &
+	pid=$!
+	sleep "$((ms / 1000)).$(printf %03d $((ms % 1000)))"
+	kill -KILL $pid 2>/dev/null || :
+	wait $pid 2>/dev/null || got=$?
+	[ $got != 0 ] || return 1
+	[ $got = 137 ] || { cat err >&2; fail "exit status $got: $*"; }
+}
+
+# sound FILE...: check finds no damage in them.
+sound()
+{
+	local f
+	for f; do
+		status 0 vhdtool check "$f"
+	done
+}
+
 # says FILE TEXT: the file contains the text.
 says()
 {
