@@ -95,33 +95,44 @@ bench_reads()
 bench_merge()
 {
 	local cnt=$((mib * 16)) size=$((mib * 4)) qprep
-	"$vhdtool" create m0.vhdx ${size}M >/dev/null
+	# Apart, or the originals would count as children of the copies.
+	mkdir -p orig
+	"$vhdtool" create orig/0.vhdx ${size}M >/dev/null
 	"$vhdtool" bench --op write --bs 1M --step 8M --count $((size / 8)) \
-		m0.vhdx >/dev/null
-	"$vhdtool" create --type differencing --parent m0.vhdx m1.vhdx >/dev/null
-	"$vhdtool" bench --op write --bs 64K --random --count $cnt m1.vhdx \
+		orig/0.vhdx >/dev/null
+	"$vhdtool" create --type differencing --parent orig/0.vhdx orig/1.vhdx \
 		>/dev/null
+	"$vhdtool" bench --op write --bs 64K --step 1640562688 --count $cnt \
+		orig/1.vhdx >/dev/null
+	# The removal of a file of many pieces takes the host longer than their
+	# copy, where it tells the disk below that they are free: on its own.
+	local prep="rm -f w*; cp orig/0.vhdx w0.vhdx; cp orig/1.vhdx w1.vhdx; sync w0.vhdx w1.vhdx; $vhdtool set-parent w1.vhdx w0.vhdx"
 	group "merge of $mib MiB in pieces of 64 KiB"
-	variant "cp CHILD" "cp m1.vhdx wc.vhdx" "rm -f wc.*"
-	variant "cp CHILD; sync" "cp m1.vhdx wc.vhdx; sync wc.vhdx" "rm -f wc.*"
+	variant "cp CHILD" "cp orig/1.vhdx w1.vhdx" "rm -f w*"
+	variant "cp CHILD; sync" "cp orig/1.vhdx w1.vhdx; sync w1.vhdx" \
+		"rm -f w*"
 	if can merge; then
+		variant "vhdtool merge --keep" "$vhdtool merge --keep w1.vhdx" \
+			"$prep"
+		variant "cp CHILD; rm CHILD" "cp w1.vhdx c1; rm w1.vhdx" \
+			"rm -f c1; $prep"
 		variant "vhdtool merge" "$vhdtool merge w1.vhdx" \
-			"rm -f w*; cp m0.vhdx w0.vhdx; cp m1.vhdx w1.vhdx; sync w0.vhdx w1.vhdx; $vhdtool set-parent w1.vhdx w0.vhdx"
+			"rm -f c1; $prep" "cp CHILD; rm CHILD"
 	fi
 	if has qemu-img; then
-		qemu-img create -q -f qcow2 m0.qcow2 ${size}M
+		qemu-img create -q -f qcow2 orig/0.qcow2 ${size}M
 		qemu-img bench -f qcow2 -t writeback -w -s 1M -S 8M \
-			-c $((size / 8)) m0.qcow2 >/dev/null
-		qemu-img create -q -f qcow2 -F qcow2 -b m0.qcow2 m1.qcow2
+			-c $((size / 8)) orig/0.qcow2 >/dev/null
+		qemu-img create -q -f qcow2 -F qcow2 -b 0.qcow2 orig/1.qcow2
 		qemu-img bench -f qcow2 -t writeback -w -s 65536 -S 1640562688 \
-			-c $cnt m1.qcow2 >/dev/null
-		qprep="rm -f w*; cp m0.qcow2 w0.qcow2; cp m1.qcow2 w1.qcow2; sync w0.qcow2 w1.qcow2; qemu-img rebase -u -F qcow2 -b w0.qcow2 w1.qcow2"
-		variant "cp overlay" "cp m1.qcow2 wc.qcow2" "rm -f wc.*"
+			-c $cnt orig/1.qcow2 >/dev/null
+		qprep="rm -f w*; cp orig/0.qcow2 w0.qcow2; cp orig/1.qcow2 w1.qcow2; sync w0.qcow2 w1.qcow2; qemu-img rebase -u -F qcow2 -b w0.qcow2 w1.qcow2"
+		variant "cp overlay" "cp orig/1.qcow2 w1.qcow2" "rm -f w*"
 		variant "qemu-img commit -d" "qemu-img commit -q -d w1.qcow2" \
 			"$qprep" "cp overlay"
 	fi
 	end_group
-	rm -f m* w*
+	rm -rf orig w* c1
 }
 
 # ---- compact ---------------------------------------------------------------
@@ -139,8 +150,6 @@ bench_compact()
 			head -c 48M /dev/zero
 		done
 	} >full.raw
-	"$vhdtool" create --type fixed f.vhdx ${size}M >/dev/null
-	rm -f f.vhdx
 	"$vhdtool" create d.vhdx ${size}M >/dev/null
 	"$vhdtool" write --offset 0 d.vhdx <full.raw >/dev/null
 	rm -f full.raw
