@@ -147,7 +147,9 @@ static int say_wrong(const struct walk *w, const struct image *img,
 	return err_obj(e, VHDX_E_LINKAGE, VHDX_OBJ_PARENT, ERR_NO_OFF, NULL,
 		       "%s: its parent must have the id %s, but %s has %s%s: "
 		       "it is another disk, or was changed since; give the "
-		       "right one's folder with --search DIR",
+		       "right one's folder with --search DIR, or record "
+		       "it with vhdtool set-parent (--ignore-id-mismatch, if "
+		       "its content is known to be unchanged)",
 		       child->file->path, want, path,
 		       chain_id_text(img, &img->identity, got), where);
 }
@@ -279,7 +281,8 @@ static int not_found(const struct walk *w, struct vhdx_err *e)
 			 " " : "", w->untold);
 	return err_obj(e, VHDX_E_NOPARENT, VHDX_OBJ_PARENT, ERR_NO_OFF, NULL,
 		       "%s: its parent %s is not there: give its folder with "
-		       "--search DIR (tried: %s%s)", child->file->path,
+		       "--search DIR, or record it with vhdtool set-parent "
+		       "(tried: %s%s)", child->file->path,
 		       chain_linkage_text(child, want),
 		       w->tried_len ? w->tried : w->untold ? "" :
 		       "no path at all", more);

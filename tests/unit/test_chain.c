@@ -169,7 +169,7 @@ static void missing_parent_lists_what_was_tried(void)
 	put("/c", (struct note){ 3, 2, .path = "x\\b",
 				 .path2 = "\\\\?\\C:\\y\\d" });
 	T_FAILS(walk_from("/c", 0, "/pool"), VHDX_E_NOPARENT,
-		"--search DIR (tried: /x/b, /d, /pool/b, /pool/d)");
+		"set-parent (tried: /x/b, /d, /pool/b, /pool/d)");
 	T_TRUE(!chain);
 	finish();
 }
