@@ -137,6 +137,7 @@ int disks_create(struct disks *ds, const char *path, int parent,
 		return -1;
 	}
 	*d = (struct disk){ .there = true, .parent = parent,
+			    .fixed = o.type == VHDX_TYPE_FIXED,
 			    .format = o.format, .block_len = o.block_len,
 			    .sector_len = o.sector_len };
 	strcpy(d->path, path);

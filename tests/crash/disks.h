@@ -17,6 +17,7 @@
 struct disk {
 	char path[OPENER_CRASH_PATH];
 	bool there;
+	bool fixed;
 	int parent; /* index; -1: none */
 	enum vhdx_format format;
 	uint32_t block_len, sector_len;

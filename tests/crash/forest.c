@@ -249,7 +249,7 @@ const struct forest_step forest_steps[] = {
 	{ 3, create_base }, { 12, create_child }, { 20, fill },
 	{ 2, drop_leaf },   { 1, cut_off },	   { 2, convert },
 	{ 3, forest_set_parent }, { 1, forest_set }, { 6, forest_merge },
-	{ 4, forest_compact },
+	{ 4, forest_compact }, { 4, forest_resize },
 };
 const size_t forest_step_cnt = ARRAY_LEN(forest_steps);
 

@@ -65,6 +65,7 @@ bool forest_ok(struct forest *f, int rc, const struct vhdx_err *e);
 void forest_verify(struct forest *f, int i);
 
 /* forest_whole.c: what changes whole images. */
-forest_step_fn forest_set_parent, forest_set, forest_merge, forest_compact;
+forest_step_fn forest_set_parent, forest_set, forest_merge, forest_compact,
+	forest_resize;
 
 #endif

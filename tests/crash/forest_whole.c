@@ -8,6 +8,7 @@
 #include "disk_set.h"
 #include "merging.h"
 #include "relink.h"
+#include "resizing.h"
 
 /* ---- a parent that moves ------------------------------------------------ */
 
@@ -88,7 +89,7 @@ static void merge_refused(struct forest *f, int i, unsigned n)
 	int rc = merging_run(&f->o.opener, f->loop, f->ds.d[i].path, NULL, n,
 			     false, &e);
 
-	if (rc != VHDX_E_LINKAGE && rc != VHDX_E_UNSUPPORTED)
+	if (rc != VHDX_E_LINKAGE)
 		verdict_set(f->v, "a merge that breaks other children gives "
 			    "%s: %s", vhdx_code_name(rc), rc ? e.text : "");
 	if (crash_now(f->o.world) != before)
@@ -107,7 +108,7 @@ static void merge_now(struct forest *f, int i, unsigned n, bool keep)
 		strcpy(between[cnt++], f->ds.d[k].path);
 	rc = merging_run(&f->o.opener, f->loop, f->ds.d[i].path,
 			 f->ds.d[to].path, 0, keep, &e);
-	if (rc == VHDX_E_UNSUPPORTED || !forest_ok(f, rc, &e))
+	if (!forest_ok(f, rc, &e))
 		return;
 	merging_model(&f->ds, i, n, keep);
 	/* With keep they are left, as somebody's backup: not ours. */
@@ -178,6 +179,36 @@ bool forest_compact(struct forest *f)
 		return true;
 	if (res.file_len_after > res.file_len)
 		verdict_set(f->v, "compact made the file longer");
+	forest_verify(f, i);
+	return true;
+}
+
+/* ---- resizing ----------------------------------------------------------- */
+
+bool forest_resize(struct forest *f)
+{
+	int i = forest_pick(f, true);
+	uint64_t size, to;
+	struct vhdx_err e;
+	struct disk *d;
+
+	if (i < 0 || f->ds.d[i].format != VHDX_FORMAT_VHDX)
+		return false;
+	d = &f->ds.d[i];
+	size = d->view.size;
+	to = forest_below(f, 2) ? forest_below(f, size)
+				: size + forest_below(f, 3 * MIB);
+	if (forest_below(f, 6) == 0)
+		to = 130 * GIB + forest_below(f, MIB);
+	to = u64_max(align_down(to, 4 * KIB), 4 * KIB);
+	if (!resizing_can(&f->ds, i, to))
+		return false;
+	forest_tell(f, "resize %s: %ju to %ju bytes", d->path,
+		    (uintmax_t)size, (uintmax_t)to);
+	if (!forest_ok(f, resizing_run(&f->o.opener, f->loop, d->path, to, &e),
+		       &e))
+		return true;
+	memimg_resize(&d->view, to);
 	forest_verify(f, i);
 	return true;
 }

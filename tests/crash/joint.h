@@ -39,6 +39,8 @@ struct promise {
 	bool steady; /* usable at any time, as long as it is there */
 	bool mixed;  /* versions mix sector by sector; else one of them. Of one
 			image at most */
+	bool by_size; /* versions of the size that it has mix, in the end it is
+			 the last */
 	bool strict; /* the operation writes it, so check is content in the
 			end: neither a warning nor a dirty log */
 	int heir;    /* when this one is gone, that one shows its last version;
@@ -110,6 +112,8 @@ int joint_child(struct joint *j, int parent, const char *name);
 /* Blocks of disk i are filled, and emptied again in all ways there are, so that
  * its file has holes. It has no children. */
 bool joint_churn(struct joint *j, int i);
+
+bool joint_resize_now(struct joint *j, int i, uint64_t size_len);
 
 /* Promises: every disk stays, and shows what it shows. */
 void joint_promise_all(struct joint *j);

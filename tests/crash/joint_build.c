@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "joint.h"
+#include "resizing.h"
 #include "t.h"
 
 /* Contents go in with a flush at the end; sometimes the power fails behind
@@ -142,6 +143,22 @@ static void churn(struct joint *j, struct opener_crash *o, int i)
 bool joint_churn(struct joint *j, int i)
 {
 	return again(j, i, churn) && again(j, i, fill);
+}
+
+static void resize(struct joint *j, struct opener_crash *o, int i)
+{
+	struct disk *d = &j->ds.d[i];
+	struct vhdx_err e;
+
+	if (resizing_run(&o->opener, j->loop, d->path, j->size_len, &e))
+		verdict_set(j->v, "%s: resize: %s", d->path, e.text);
+	memimg_resize(&d->view, j->size_len);
+}
+
+bool joint_resize_now(struct joint *j, int i, uint64_t size_len)
+{
+	j->size_len = size_len;
+	return again(j, i, resize) && again(j, i, fill);
 }
 
 void joint_version(struct promise *p, const struct memimg *view,

@@ -37,6 +37,22 @@ static void settle(struct vhdx_blk *blk, uint64_t size, struct memimg *seen,
 	}
 }
 
+static unsigned of_its_size(struct vhdx_blk *blk, const struct memimg **views,
+			    unsigned cnt, struct verdict *v)
+{
+	struct vhdx_geometry g;
+	unsigned n = 0;
+
+	vhdx_blk_geometry(blk, &g);
+	for (unsigned i = 0; i < cnt; i++)
+		if (views[i]->size == g.size_len)
+			views[n++] = views[i];
+	if (!n)
+		verdict_set(v, "it has %ju bytes, neither what it had nor what "
+			    "it is to have", (uintmax_t)g.size_len);
+	return n;
+}
+
 static void look_at(const struct disks *ds, const struct promise *p,
 		    uint64_t at, struct memimg *seen, struct verdict *v)
 {
@@ -47,7 +63,10 @@ static void look_at(const struct disks *ds, const struct promise *p,
 
 	if (!blk)
 		return;
-	view_verify(blk, views, cnt, p->mixed, NULL, v);
+	if (p->by_size)
+		cnt = of_its_size(blk, views, cnt, v);
+	if (cnt)
+		view_verify(blk, views, cnt, p->mixed || p->by_size, NULL, v);
 	if (p->mixed && !v->bad)
 		settle(blk, views[0]->size, seen, v);
 	if (v->bad)

@@ -44,7 +44,7 @@ static void promise_merge(struct joint *j, int target)
 bool joint_merge_plan(struct joint *j)
 {
 	unsigned depth = 1 + (unsigned)joint_below(j, 3);
-	int leaf = joint_chain(j, depth, true), target;
+	int leaf = joint_chain(j, depth, false), target;
 
 	if (leaf < 0)
 		return false;

@@ -8,5 +8,8 @@
 bool joint_merge_plan(struct joint *j);
 int joint_merge_run(struct joint *j, const struct opener *o, bool first,
 		    struct vhdx_err *e) must_check;
+bool joint_resize_plan(struct joint *j);
+int joint_resize_run(struct joint *j, const struct opener *o, bool first,
+		     struct vhdx_err *e) must_check;
 
 #endif
