@@ -186,7 +186,8 @@ static void tell_gap(void *arg, uint64_t off, uint64_t len)
 {
 	struct vhd1_check *k = arg;
 
-	len -= vhd1_former_len(k->f, &k->bat, off, len);
+	if (len >= VHD1_SLACK_LEN && k->ft.use->f.type == VHD1_DIFFERENCING)
+		len -= vhd1_former_len(k->f, &k->bat, off, len);
 	if (len < VHD1_SLACK_LEN)
 		return; /* or kept for the header's next change */
 	/* A writer that crashed leaves such places, and Xen a map behind the

@@ -14,9 +14,6 @@
 #include "mem.h"
 #include "mutation.h"
 
-/* BAT entries count sectors in 32 bits: nothing lies further out. */
-#define REACH_LEN ((uint64_t)UINT32_MAX * VHD1_SECTOR)
-
 static int read_copy(struct file *f, uint64_t off, uint32_t len,
 		     struct vhd1_copy *c, struct vhdx_err *e)
 {
@@ -145,7 +142,7 @@ int vhd1_header_load(struct file *f, const struct vhd1_footer *ft,
 		     struct vhd1_header *out, struct vhdx_err *e)
 {
 	uint8_t b[VHD1_HEADER_LEN];
-	uint64_t end, max = u64_min(f->size, REACH_LEN);
+	uint64_t end, max = u64_min(f->size, VHD1_REACH_LEN);
 
 	if (ft->data_off < VHD1_FOOTER_LEN ||
 	    !is_aligned(ft->data_off, VHD1_SECTOR) ||
@@ -166,7 +163,7 @@ int vhd1_header_load(struct file *f, const struct vhd1_footer *ft,
 static int check_table(const struct file *f, const struct vhd1_header *h,
 		       uint64_t header_off, uint64_t need, struct vhdx_err *e)
 {
-	uint64_t at = header_off + 16, end, max = u64_min(f->size, REACH_LEN);
+	uint64_t at = header_off + 16, end, max = u64_min(f->size, VHD1_REACH_LEN);
 
 	if (h->bat_off < VHD1_FOOTER_LEN ||
 	    !is_aligned(h->bat_off, VHD1_SECTOR) ||
@@ -420,7 +417,7 @@ static void add_locators(struct audit *a, uint64_t limit)
 		if (s->len == 0)
 			continue;
 		s->lost = ckd_add(s->off, s->len, &end) ||
-			  end > u64_min(limit, REACH_LEN) ||
+			  end > u64_min(limit, VHD1_REACH_LEN) ||
 			  is_taken(a, s->off, s->len);
 		if (!s->lost)
 			add_key(a, s->off, ID_FIRST + i);

@@ -15,6 +15,8 @@
 
 /* Entries of a BAT that are held in memory: 2040 GiB in blocks of 256 KiB. */
 #define VHD1_BAT_MAX (UINT32_C(8) << 20)
+/* BAT entries count sectors in 32 bits: nothing lies further out. */
+#define VHD1_REACH_LEN ((uint64_t)UINT32_MAX * VHD1_SECTOR)
 
 /* One footer: at the end of the file, or the copy at its start. */
 struct vhd1_copy {

@@ -58,7 +58,12 @@ int vhd1_header_place(struct vhd1 *v, size_t data_len, uint64_t *off,
 				&s, e);
 
 	*off = s.off ? s.off : vhd1_footer_off(v->end_off);
-	return rc;
+	if (rc || *off <= VHD1_REACH_LEN - s.need)
+		return rc;
+	return err_set(e, VHDX_E_NOSPC, "%s: a new header would lie at file "
+		       "offset %ju, but it has to end by %ju",
+		       v->img.file->path, (uintmax_t)*off,
+		       (uintmax_t)VHD1_REACH_LEN);
 }
 
 /* ---- the switch ---------------------------------------------------------- */

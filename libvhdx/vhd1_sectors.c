@@ -389,6 +389,22 @@ int vhd1_sectors_init(struct vhd1 *v, struct vhdx_err *e)
 	return 0;
 }
 
+int vhd1_sectors_fit(struct vhd1 *v, uint32_t had, struct vhdx_err *e)
+{
+	struct vhd1_sectors *ss = v->sectors;
+	uint16_t *index;
+
+	if (!ss || v->bat.loaded <= had)
+		return 0;
+	index = mem_resize(ss->index, v->bat.loaded, sizeof(*index));
+	if (!index)
+		return err_set(e, VHDX_E_NOMEM, "no memory for an index of %u "
+			       "blocks", v->bat.loaded);
+	memset(index + had, 0, (v->bat.loaded - had) * sizeof(*index));
+	ss->index = index;
+	return 0;
+}
+
 void vhd1_sectors_free(struct vhd1 *v)
 {
 	if (!v->sectors)

@@ -11,6 +11,9 @@
 
 int vhd1_sectors_init(struct vhd1 *v, struct vhdx_err *e) must_check;
 void vhd1_sectors_free(struct vhd1 *v);
+/* v->bat.loaded was `had` and has grown. A disk without a parent is allowed. */
+int vhd1_sectors_fit(struct vhd1 *v, uint32_t had,
+		     struct vhdx_err *e) must_check;
 
 /* [async] As map_read: DATA or PARENT, m->len is cut to the run. */
 bool vhd1_sectors_read(struct vhd1 *v, struct image_map *m);

@@ -181,6 +181,57 @@ void fuzz_write(const struct memimg *img, enum vhdx_format format)
 	memimg_free(&copy);
 }
 
+/* ---- another parent ------------------------------------------------------ */
+
+/* The parent is recorded; true if that was said to be so. */
+static bool relink(struct memimg *img, enum vhdx_format format,
+		   const struct guid *id)
+{
+	struct image_open_opts o = { .flags = VHDX_OPEN_ALONE |
+					      VHDX_OPEN_WRITE };
+	struct parent_edit p = { .linkage = *id, .path = "/t/parent" };
+	struct file *f = fuzz_file(img, true);
+	struct image *image;
+	int rc;
+
+	if (image_open(f, format, &o, &image, NULL)) {
+		file_close(f);
+		return false;
+	}
+	rc = image->parent && image->ops->set_parent
+		     ? image->ops->set_parent(image, &p, NULL)
+		     : VHDX_E_UNSUPPORTED;
+	if (rc == 0)
+		ASSERT(guid_eq(&image->parent->linkage[0], id));
+	return image->ops->close(image, NULL) == 0 && rc == 0;
+}
+
+void fuzz_relink(const struct memimg *img, enum vhdx_format format)
+{
+	static const struct guid id = { { 9, 8, 7 } }, old = { { 6, 5, 4 } };
+	static struct sample s[SAMPLES];
+	struct vhdx_geometry g;
+	struct vhdx_blk *blk;
+	struct memimg copy;
+	int rc;
+
+	memimg_clone(&copy, img);
+	blk = open_blk(&copy, format, false, &rc);
+	if (blk) {
+		vhdx_blk_geometry(blk, &g);
+		choose(&g, s);
+		look(blk, s, false, false);
+		ASSERT(vhdx_blk_close(blk, NULL) == 0);
+		for (int i = 0; i < 3; i++) /* there, back, and there */
+			(void)relink(&copy, format, i % 2 ? &old : &id);
+		blk = open_blk(&copy, format, false, &rc);
+		ASSERT(blk);
+		look(blk, s, false, true); /* F5 */
+		ASSERT(vhdx_blk_close(blk, NULL) == 0);
+	}
+	memimg_free(&copy);
+}
+
 /* ---- check and repair ---------------------------------------------------- */
 
 static void finding(void *arg, const struct vhdx_finding *f)

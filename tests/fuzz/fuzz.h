@@ -15,6 +15,7 @@
  *      and nothing else changes.
  *  F3  A read-only open changes no byte.
  *  F4  What repair says it has mended is not found again.
+ *  F5  A child with another parent holds what it held.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -50,6 +51,9 @@ int fuzz_read(const struct memimg *img, enum vhdx_format format);
 
 /* F2: open a copy for writing, change it, close it. */
 void fuzz_write(const struct memimg *img, enum vhdx_format format);
+
+/* F5: record another parent in a copy, if it is a child. */
+void fuzz_relink(const struct memimg *img, enum vhdx_format format);
 
 /* F1: examine it, and hold check to its word. */
 void fuzz_check(const struct memimg *img, enum vhdx_format format);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A damaged VHD image: open, read, map; open for writing, write, close. */
+/* A damaged VHD image: open, read, map; open for writing, write, close;
+ * another parent. */
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -11,6 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	(void)fuzz_read(&img, VHDX_FORMAT_VHD);
 	(void)fuzz_read(&img, VHDX_FORMAT_PROBE);
 	fuzz_write(&img, VHDX_FORMAT_VHD);
+	fuzz_relink(&img, VHDX_FORMAT_VHD);
 	memimg_free(&img);
 	return 0;
 }
