@@ -9,8 +9,9 @@
  *
  * V1  The footer copy at 0 is valid before the first byte is changed, and is
  *     not changed while the image is open (but to name another header, when
- *     the footer at the end is durable: vhd1_relink.c). So the footer at the end may be
- *     overwritten by a new block (open mends the copy, vhd1_open.c).
+ *     the footer at the end is durable: vhd1_relink.c). So the footer at the
+ *     end may be overwritten by a new block (open mends the copy,
+ *     vhd1_open.c).
  * V2  A block's place is behind everything that was in the file at open (what
  *     an earlier crash left behind the last block is cut off, durably, then),
  *     and is given to one block only. So its payload reads as zeros until it

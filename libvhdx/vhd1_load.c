@@ -163,7 +163,8 @@ int vhd1_header_load(struct file *f, const struct vhd1_footer *ft,
 static int check_table(const struct file *f, const struct vhd1_header *h,
 		       uint64_t header_off, uint64_t need, struct vhdx_err *e)
 {
-	uint64_t at = header_off + 16, end, max = u64_min(f->size, VHD1_REACH_LEN);
+	uint64_t max = u64_min(f->size, VHD1_REACH_LEN);
+	uint64_t at = header_off + 16, end;
 
 	if (h->bat_off < VHD1_FOOTER_LEN ||
 	    !is_aligned(h->bat_off, VHD1_SECTOR) ||
