@@ -168,6 +168,11 @@ struct image {
 	struct vhdx_info info;
 };
 
+/* INVAL, with what is allowed, if no disk of img's format and sector size can
+ * be of this size. */
+int image_verify_size(const struct image *img, uint64_t size_len,
+		      struct vhdx_err *e) must_check;
+
 struct image_open_opts {
 	unsigned flags; /* VHDX_OPEN_* */
 	vhdx_msg_fn *msg;

@@ -14,6 +14,7 @@
 struct raw {
 	struct image img;
 	struct raw_extent extent; /* read-only images */
+	raw_resize_fn *resize;
 	struct file_io sync;
 	struct loop_task refuse; /* completes flushes that need no sync */
 	struct list now;	 /* flushes that the sync under way is for */
@@ -181,6 +182,51 @@ static int raw_close(struct image *img, struct vhdx_err *e)
 	return rc;
 }
 
+void raw_fail(struct image *img, const struct vhdx_err *why)
+{
+	struct raw *r = raw_of(img);
+
+	if (r->failed)
+		return;
+	r->failed = true;
+	r->cause = *why;
+}
+
+static int raw_resize(struct image *img, uint64_t size_len, struct vhdx_err *e)
+{
+	struct raw *r = raw_of(img);
+	int rc = image_verify_size(img, size_len, e);
+
+	if (rc || size_len == img->size_len)
+		return rc;
+	if (r->failed)
+		return err_set(e, VHDX_E_FAILED, "%s: an earlier failure "
+			       "closed this image to writes: %s",
+			       img->file->path, r->cause.text);
+	if (!r->resize)
+		return err_set(e, VHDX_E_UNSUPPORTED, "%s: this version "
+			       "cannot resize it", img->file->path);
+	return r->resize(img, size_len, e);
+}
+
+/* The host's own file length is the disk's: one step, both ways. What it adds
+ * reads as zeros. */
+static int resize_file(struct image *img, uint64_t size_len,
+		       struct vhdx_err *e)
+{
+	struct vhdx_err why;
+	int rc = file_truncate(img->file, size_len, &why);
+
+	if (rc)
+		return err_copy(e, &why, rc);
+	img->size_len = size_len;
+	rc = file_sync(img->file, &why);
+	if (!rc)
+		return 0;
+	raw_fail(img, &why);
+	return err_copy(e, &why, rc);
+}
+
 static const struct image_ops raw_ops = {
 	.map_read = raw_map_read,
 	.map_write = raw_map_write,
@@ -188,11 +234,12 @@ static const struct image_ops raw_ops = {
 	.unmap = raw_unmap,
 	.flush = raw_flush,
 	.close = raw_close,
+	.resize = raw_resize,
 };
 
 int raw_window_open(struct file *f, const struct image_open_opts *o,
-		    const struct vhdx_info *info, struct image **out,
-		    struct vhdx_err *e)
+		    const struct vhdx_info *info, raw_resize_fn *resize,
+		    struct image **out, struct vhdx_err *e)
 {
 	struct raw *r;
 
@@ -209,6 +256,7 @@ int raw_window_open(struct file *f, const struct image_open_opts *o,
 	r->img.physical_sector_len = info->physical_sector_len;
 	r->img.writable = o->flags & VHDX_OPEN_WRITE;
 	r->img.info = *info;
+	r->resize = resize;
 	r->sync.op = FILE_SYNC;
 	r->sync.done = synced;
 	r->sync.opaque = r;
@@ -242,7 +290,7 @@ int raw_image_open(struct file *f, const struct image_open_opts *o,
 			 (uintmax_t)f->size, (uintmax_t)info.size_len);
 		o->msg(o->msg_arg, text);
 	}
-	return raw_window_open(f, o, &info, out, e);
+	return raw_window_open(f, o, &info, resize_file, out, e);
 }
 
 /* A raw image stays sparse: where the space is wanted, writing takes it. */

@@ -119,7 +119,7 @@ static int open_fixed(struct opening *op, struct image **out,
 				   (uintmax_t)op->size_len,
 				   (uintmax_t)end->off);
 	fill_info(op, &info);
-	return raw_window_open(op->f, op->o, &info, out, e);
+	return raw_window_open(op->f, op->o, &info, NULL, out, e);
 }
 
 static void tell_bad(void *arg, uint32_t blk, const char *text)

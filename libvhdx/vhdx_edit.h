@@ -134,6 +134,56 @@ struct vhdx_compact_result {
 int vhdx_compact(const char *path, const struct vhdx_compact_opts *opts,
 		 struct vhdx_compact_result *result, struct vhdx_err *e);
 
+/* ---- another size ---------------------------------------------------- */
+
+/* What says where the disk's partitions are. */
+enum vhdx_table {
+	VHDX_TABLE_NONE, /* nothing that is known here */
+	VHDX_TABLE_MBR,
+	VHDX_TABLE_GPT,
+	VHDX_TABLE_DAMAGED, /* there is, or was, one */
+};
+
+/* Zero-initialise. */
+struct vhdx_resize_opts {
+	bool shrink;  /* to become smaller is meant */
+	bool force;   /* cut off whatever is there */
+	bool dry_run; /* look only: opened shared, not a byte changes */
+	struct vhdx_progress progress; /* of looking for data */
+	vhdx_msg_fn *msg;
+	void *msg_arg;
+	const char *const *search; /* folders to look for parents in */
+	unsigned search_cnt;
+};
+
+/* Lengths in bytes. */
+struct vhdx_resize_result {
+	enum vhdx_format format;
+	enum vhdx_type type;
+	uint64_t old_len, new_len; /* of the disk */
+	uint64_t file_len, file_len_after; /* after: as before in a dry run */
+	uint64_t need_len; /* the host must have free for it */
+	enum vhdx_table table;
+	uint64_t parts_end_len; /* where the last partition ends */
+	/* The smallest size that cuts nothing off: behind the last partition
+	 * (and a GPT's backup behind that); without a table, and with `shrink`
+	 * only, behind the last data. */
+	uint64_t min_len;
+};
+
+/* Gives the disk another size. What becomes visible reads as zeros. The
+ * partition table is not changed: a GPT's backup, which belongs at the end of
+ * the disk, is to be moved there by a partitioning tool. Smaller only with
+ * `shrink`, and only VHDX and raw; RANGE, with nothing changed, if that would
+ * cut into a partition, or (without a partition table) into data, or if the
+ * table cannot be read, unless forced. NOSPC names the shortfall.
+ * The identity of a VHDX image changes, so that its children do not open any
+ * more: who calls has seen that there are none (vhdx_scan). result may be NULL;
+ * it tells of the tables also after RANGE. */
+int vhdx_resize(const char *path, uint64_t size_len,
+		const struct vhdx_resize_opts *opts,
+		struct vhdx_resize_result *result, struct vhdx_err *e);
+
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }

@@ -469,17 +469,6 @@ static int shrink(struct resize *r, struct vhdx_err *e)
 
 /* ---- the outside --------------------------------------------------------- */
 
-static int verify_size(const struct image *img, uint64_t len,
-		       struct vhdx_err *e)
-{
-	if (len && len <= FMT_SIZE_MAX && is_aligned(len, img->sector_len))
-		return 0;
-	return err_set(e, VHDX_E_INVAL, "%s: a size of %" PRIu64 " bytes: a "
-		       "VHDX disk with sectors of %u bytes can have any "
-		       "multiple of that, up to 64 TiB (%" PRIu64 ")",
-		       img->file->path, len, img->sector_len, FMT_SIZE_MAX);
-}
-
 static void plan(struct resize *r, struct vhdx_image *vi, uint64_t new_len)
 {
 	const struct layout *l = &vi->layout;
@@ -499,7 +488,7 @@ int vhdx_image_resize(struct image *img, uint64_t size_len, struct vhdx_err *e)
 {
 	struct vhdx_image *vi = vi_of(img);
 	struct resize r = { 0 };
-	int rc = verify_size(img, size_len, e);
+	int rc = image_verify_size(img, size_len, e);
 
 	if (rc || size_len == img->size_len)
 		return rc;

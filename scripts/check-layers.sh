@@ -33,7 +33,9 @@ table='
 6 vhdx_pages vhdx_items vhdx_relink vhdx_adopt vhdx_set
 6 vhd1_set
 7 relink disk_set chain_check
-6 blank vhdx_resize vhdx_resize_bat
+6 blank image_size vhdx_resize vhdx_resize_bat
+0 parttab
+8 resize
 7 chain
 7 owner
 7 family family_set family_link

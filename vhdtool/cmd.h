@@ -29,6 +29,8 @@ extern const struct cmd cmd_set, cmd_set_parent;
 extern const struct cmd cmd_doctor;
 extern const struct cmd cmd_merge;
 
+extern const struct cmd cmd_resize;
+
 /* Runs argv[0] out of the table: the whole name or a prefix that only one
  * entry has. `within`: what was typed before it ("vhdtool"). */
 int cmd_run(const struct cmd *const *table, const char *within, int argc,

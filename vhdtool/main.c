@@ -22,6 +22,7 @@ static const struct cmd *const commands[] = {
 	&cmd_set_parent, &cmd_set,
 	&cmd_doctor,
 	&cmd_compact,
+	&cmd_resize,
 	&cmd_compare, &cmd_discard, &cmd_bench,	 NULL,
 };
 
