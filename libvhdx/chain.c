@@ -255,6 +255,9 @@ static bool try_parent(void *arg, const char *path, const char *why)
 	}
 	if (rc) {
 		err_wrap(&err, rc, "parent of %s", child_of(w)->file->path);
+		if (w->opts->unopened && !w->problem)
+			snprintf(w->opts->unopened, w->opts->unopened_cap,
+				 "%s", path);
 		return had_problem(w, &err, rc);
 	}
 	if (chain_is_parent(child_of(w), img)) {
@@ -354,6 +357,8 @@ int chain_open(const struct opener *o, struct loop *loop, const char *path,
 	int rc;
 
 	*out = NULL;
+	if (opts->unopened)
+		*opts->unopened = '\0';
 	if (partial && opts->flags & VHDX_OPEN_WRITE)
 		return err_set(e, VHDX_E_INVAL, "%s: a part of a chain is not "
 			       "opened for writing", path);

@@ -32,6 +32,10 @@ struct chain_opts {
 	vhdx_msg_fn *msg;
 	void *msg_arg;
 	chain_image_fn *image_open; /* NULL: image_open(); tests have others */
+	/* NULL, or filled on failure: the file that should have been a parent,
+	 * by its place, and could not be opened. "": there was none. */
+	char *unopened;
+	size_t unopened_cap;
 };
 
 /* Blocking. NOPARENT (with every path tried), LINKAGE (id expected and found),

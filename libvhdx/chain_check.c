@@ -27,10 +27,13 @@ struct chain_check {
 	/* The chain as walked last; NULL: not even the leaf opens. */
 	struct chain *c;
 	struct vhdx_err broken; /* why it ends early; code 0: it does not */
+	char unopened[4096];	/* the file at which it does, if any */
 	/* The layer being checked. */
 	unsigned depth;
 	const char *layer_path;
 	struct vhdx_check_result layer;
+	bool unproved;	   /* it may not even be the parent */
+	uint64_t withheld; /* what could be mended in it, but not by this */
 };
 
 /* ---- telling ------------------------------------------------------------- */
@@ -38,9 +41,14 @@ struct chain_check {
 static void tell(void *arg, const struct vhdx_finding *f)
 {
 	struct chain_check *k = arg;
+	struct vhdx_finding g = *f;
 
+	if (k->unproved && g.repairable) {
+		k->withheld++;
+		g.repairable = false;
+	}
 	if (k->opts->finding)
-		k->opts->finding(k->opts->arg, k->depth, k->layer_path, f);
+		k->opts->finding(k->opts->arg, k->depth, k->layer_path, &g);
 }
 
 enum mend { MEND_NO, MEND_CAN, MEND_DONE };
@@ -76,7 +84,9 @@ static void say(struct chain_check *k, enum vhdx_severity sev, enum mend mend,
 static int walk(struct chain_check *k, struct vhdx_err *e)
 {
 	struct chain_opts co = { .search = k->opts->search,
-				 .search_cnt = k->opts->search_cnt };
+				 .search_cnt = k->opts->search_cnt,
+				 .unopened = k->unopened,
+				 .unopened_cap = sizeof(k->unopened) };
 	int rc;
 
 	(void)chain_close(k->c, NULL);
@@ -90,6 +100,7 @@ static int walk(struct chain_check *k, struct vhdx_err *e)
 	if (rc == VHDX_E_NOMEM)
 		return err_copy(e, &k->broken, rc);
 	co.flags = VHDX_OPEN_PARTIAL;
+	co.unopened = NULL;
 	rc = chain_open(k->opener, k->loop, k->path, &co, &k->c, e);
 	return rc == VHDX_E_NOMEM ? rc : 0;
 }
@@ -301,6 +312,31 @@ static int next_path(struct chain_check *k, char **out, struct vhdx_err *e)
 				  "no memory to check a chain");
 }
 
+/* What keeps a file from being opened as the parent is to be seen in full. It
+ * is not proved to be the parent: nothing of it is mended here. */
+static int check_unopened(struct chain_check *k, struct vhdx_err *e)
+{
+	struct vhdx_err why;
+	int rc;
+
+	if (k->result->broken.code != VHDX_E_CORRUPT || !*k->unopened)
+		return 0;
+	k->layer_path = k->unopened;
+	k->unproved = true;
+	memset(&k->layer, 0, sizeof(k->layer));
+	rc = image_check(k->opener, k->loop, k->unopened, 0, tell, k,
+			 &k->layer, &why);
+	if (rc)
+		return rc == VHDX_E_NOMEM ? err_copy(e, &why, rc) : 0;
+	if (k->withheld)
+		say(k, VHDX_SEV_NOTE, MEND_NO, VHDX_OBJ_NONE, "",
+		    "%" PRIu64 " of these could be mended, but not with the "
+		    "chain: the file is not proved to be the parent; alone: "
+		    "vhdtool check --repair %s", k->withheld, k->unopened);
+	end_layer(k);
+	return 0;
+}
+
 static int check_layers(struct chain_check *k, struct vhdx_err *e)
 {
 	char *path = mem_strdup(k->path);
@@ -322,7 +358,7 @@ static int check_layers(struct chain_check *k, struct vhdx_err *e)
 		path = next;
 	}
 	mem_free(path);
-	return rc;
+	return rc ? rc : check_unopened(k, e);
 }
 
 int check_chain(const struct opener *o, struct loop *l, const char *path,

@@ -84,15 +84,23 @@ static void print_text(const char *path, const struct check_args *a,
 	finding_next_step(command, path, a->repair, a->dry_run, &s->sum);
 }
 
-/* What only keeps the chain from being followed (a parent that is missing, or
- * busy) has a status of its own, unless something is damaged besides. */
+/* A parent that is missing, or busy, has a status of its own, unless something
+ * is damaged besides. */
 static int status_of(const struct show *s,
 		     const struct vhdx_chain_check_result *r)
 {
-	int broken = r->broken.code ? msg_exit_status(r->broken.code)
-				    : STATUS_OK;
-	return s->sum.errors_left > (broken ? 1 : 0) ? STATUS_INTEGRITY
-						     : broken;
+	int broken = msg_exit_status(r->broken.code);
+	switch (r->broken.code) {
+	case VHDX_OK:
+	case VHDX_E_NOPARENT:
+	case VHDX_E_BUSY:
+	case VHDX_E_PERM:
+	case VHDX_E_IO:
+		return s->sum.errors_left > (broken ? 1 : 0) ? STATUS_INTEGRITY
+							     : broken;
+	default:
+		return STATUS_INTEGRITY;
+	}
 }
 
 int check_chain(const char *path, const struct check_args *a)

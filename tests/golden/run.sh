@@ -4,7 +4,8 @@
 # the exact words of `vhdtool check` about it. Where anything is repairable,
 # what a dry run and the repair say, and a second check, follow; where nothing
 # is, a repair must leave every byte as it is. A first line "# name: X" of
-# damage gives the image another name than image.vhdx.
+# damage gives the image another name than image.vhdx; a line "# check: --chain"
+# gives check an option. Files CASE/with-X make an image X beside it.
 #
 #	tests/golden/run.sh [-u] [CASE...]	-u: write expect anew
 #
@@ -34,34 +35,44 @@ trap 'rm -rf "$tmp"' EXIT
 
 say()
 {
-	echo "\$ vhdtool check${1:+ $1} $image"
+	echo "\$ vhdtool check${option:+ $option}${1:+ $1} $image"
 	# shellcheck disable=SC2086
-	(cd "$tmp" && timeout 20 "$VHDTOOL" check $1 "$image") 2>&1
+	(cd "$tmp/w" && timeout 20 "$VHDTOOL" check $option $1 "$image") 2>&1
 	echo "[exit $?]"
 }
+
+# Is every file as it was made?
+unchanged() { diff -rq "$tmp/before" "$tmp/w" >/dev/null; }
 
 one()
 {
 	image=$(sed -n '1s/^# name: //p' "$1/damage")
 	image=${image:-image.vhdx}
-	rm -f "$tmp/$image"
-	"$DAMAGE" "$tmp/$image" "$1/damage" || return 1
-	cp --sparse=always "$tmp/$image" "$tmp/before"
+	option=$(sed -n 's/^# check: //p' "$1/damage")
+	rm -rf "$tmp/w" "$tmp/before"
+	mkdir "$tmp/w"
+	"$DAMAGE" "$tmp/w/$image" "$1/damage" || return 1
+	for other in "$1"/with-*; do
+		[ ! -e "$other" ] ||
+			"$DAMAGE" "$tmp/w/${other##*/with-}" "$other" || return 1
+	done
+	cp -r --sparse=always "$tmp/w" "$tmp/before"
 	say "" > "$tmp/first"
 	cat "$tmp/first"
 	if grep -q -- ' - repairable$' "$tmp/first"; then
 		say "--repair --dry-run" > "$tmp/dry"
 		grep -v '^nothing was changed' "$tmp/dry" |
-			cmp -s - <(sed 's/check image/check --repair --dry-run image/
+			cmp -s - <(sed '
+				s/check\( --chain\)* image/check\1 --repair --dry-run image/
 				/^to see what a repair/d' "$tmp/first") ||
 			cat "$tmp/dry"
-		cmp -s "$tmp/before" "$tmp/$image" ||
+		unchanged ||
 			echo "CHECK CHANGED THE FILE"
 		say "--repair"
 		say ""
 	else
 		say "--repair" > "$tmp/repair"
-		cmp -s "$tmp/before" "$tmp/$image" || {
+		unchanged || {
 			echo "REPAIR OF NOTHING CHANGED THE FILE"
 			cat "$tmp/repair"
 		}
