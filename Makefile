@@ -15,6 +15,7 @@ MAKEFLAGS += --no-builtin-rules
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
+LIBEXECDIR ?= $(PREFIX)/libexec/vhdkit
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
@@ -67,11 +68,13 @@ endef
 
 # Folders add to these.
 PROGRAMS :=	# what `make` builds beside the library
+HELPERS :=	# what they start, not for use by hand
 TESTS :=	# test programs
 HEADERS :=	# each must compile alone
 
 include libvhdx/module.mk
 include vhdtool/module.mk
+include vhdfsmap/module.mk
 include tests/module.mk
 include man/module.mk
 
@@ -79,7 +82,7 @@ include man/module.mk
 	deps unit bench fuzz fuzz-replay quickstart install install-files uninstall \
 	clean FORCE
 
-all: $(libvhdx_LIBS) $(PROGRAMS) $(MAN_PAGES)
+all: $(libvhdx_LIBS) $(PROGRAMS) $(HELPERS) $(MAN_PAGES)
 tests: all $(TESTS)
 
 # Everything is rebuilt when the compiler or the flags change.
@@ -150,6 +153,7 @@ install: all
 # What is built already, nothing else.
 install-files:
 	$(call put,755,$(BINDIR),$(PROGRAMS))
+	$(call put,755,$(LIBEXECDIR),$(HELPERS))
 	$(call put,644,$(INCLUDEDIR),$(libvhdx_PUBLIC))
 	$(call put,644,$(LIBDIR),$(B)/libvhdx.a)
 	$(call put,755,$(LIBDIR),$(B)/$(libvhdx_REAL))
@@ -166,6 +170,7 @@ install-files:
 
 uninstall:
 	$(Q)rm -f $(PROGRAMS:$(B)/bin/%='$(DESTDIR)$(BINDIR)/%') \
+		$(HELPERS:$(B)/bin/%='$(DESTDIR)$(LIBEXECDIR)/%') \
 		$(libvhdx_PUBLIC:libvhdx/%='$(DESTDIR)$(INCLUDEDIR)/%') \
 		$(foreach f,a so $(libvhdx_SONAME:libvhdx.%=%) \
 			$(libvhdx_REAL:libvhdx.%=%), \

@@ -121,7 +121,7 @@ for file in vhdtool/*.[ch]; do
 	[ -f "$file" ] || continue
 	dir=${file%/*}
 	for name in $(sed -n 's/^[ \t]*#[ \t]*include "\(.*\)".*/\1/p' "$file"); do
-		case $name in vhdx.h | vhdx_blk.h | vhdx_edit.h | vhdx_chain.h) continue ;; esac
+		case $name in fsmap_proto.h | vhdx.h | vhdx_blk.h | vhdx_edit.h | vhdx_chain.h) continue ;; esac
 		[ -f "$dir/$name" ] && continue
 		echo "$file: includes \"$name\", which is not public"
 		status=1

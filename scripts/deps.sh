@@ -7,7 +7,8 @@
 # The tests skip what they lack, so only missing build packages are an error.
 set -eu
 
-# One list. First column: is it needed to build, or does it only prove more?
+# One list. First column: is it needed to build, does it build something more
+# (compact --fs), or does it only prove more?
 packages='
 build gcc
 build make
@@ -18,6 +19,13 @@ build libaio-dev
 build libjansson-dev
 build libcunit1-dev
 build scdoc
+more libext2fs-dev
+more ntfs-3g-dev
+more libblkid-dev
+more libseccomp-dev
+check e2fsprogs
+check ntfs-3g
+check fdisk
 check clang
 check libclang-rt-dev
 check qemu-utils
@@ -50,7 +58,7 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	exit 0
 fi
 
-kinds=${1:-build check}
+kinds="${1:-build check} more"
 lacking=$(for kind in $kinds; do missing "$kind"; done)
 [ -n "$lacking" ] || exit 0
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "cmd.h"
+#include "fsmap.h"
 #include "img.h"
 #include "intr.h"
 #include "out.h"
@@ -15,6 +16,8 @@
 struct compact_args {
 	struct opt_list search;
 	int progress;
+	bool fs;
+	bool force;
 	bool dry_run;
 	bool json;
 };
@@ -51,7 +54,39 @@ static void print_dropped(uint64_t cnt, const char *why)
 		       out_count(cnt, "block", "blocks", buf), why);
 }
 
+static void print_parts(const struct fsmap *map)
+{
+	char size[OUT_SIZE_LEN];
+	for (unsigned i = 0; i < map->cnt; i++) {
+		const struct fsmap_part *p = &map->parts[i];
+		printf("%-14s %s at %ju: %s\n", p->name,
+		       out_human(p->len, size), (uintmax_t)p->off, p->text);
+	}
+	if (map->note[0])
+		printf("the disk       %s\n", map->note);
+}
+
+static void add_parts(json_t *j, const struct fsmap *map)
+{
+	json_t *list = json_array();
+	for (unsigned i = 0; i < map->cnt; i++) {
+		const struct fsmap_part *p = &map->parts[i];
+		json_t *o = json_object();
+		json_object_set_new(o, "name", out_string(p->name));
+		json_object_set_new(o, "offset", out_u64(p->off));
+		json_object_set_new(o, "length", out_u64(p->len));
+		json_object_set_new(o, "unused_length",
+				    out_u64(p->unused_len));
+		json_object_set_new(o, "found", out_string(p->text));
+		json_array_append_new(list, o);
+	}
+	json_object_set_new(j, "partitions", list);
+	if (map->note[0])
+		json_object_set_new(j, "note", out_string(map->note));
+}
+
 static void print_result(const char *path, const struct compact_args *a,
+			 const struct fsmap *map,
 			 const struct vhdx_compact_result *r)
 {
 	char size[OUT_SIZE_LEN], block[OUT_SIZE_LEN];
@@ -59,6 +94,7 @@ static void print_result(const char *path, const struct compact_args *a,
 	       vhdx_format_name(r->format), out_human(r->size_len, size),
 	       out_human(r->block_len, block),
 	       a->dry_run ? "; what would be done:" : "");
+	print_parts(map);
 	print_dropped(r->zero_cnt, "nothing in them of their own");
 	print_dropped(r->anchor_cnt, "discarded earlier");
 	print_dropped(r->unused_cnt, "not used by the file systems");
@@ -76,6 +112,7 @@ static void print_result(const char *path, const struct compact_args *a,
 }
 
 static int print_json(const char *path, const struct compact_args *a,
+		      const struct fsmap *map,
 		      const struct vhdx_compact_result *r)
 {
 	json_t *j = json_object();
@@ -101,20 +138,24 @@ static int print_json(const char *path, const struct compact_args *a,
 	json_object_set_new(j, "free_length", out_u64(r->hole_len));
 	if (r->held_by[0])
 		json_object_set_new(j, "held_by", out_string(r->held_by));
+	if (a->fs)
+		add_parts(j, map);
 	return out_json(j);
 }
 
-static int failed(const char *path, const struct vhdx_err *err)
+static int failed(const char *path, const struct compact_args *a,
+		  const struct vhdx_err *err)
 {
 	if (err->code != VHDX_E_CANCELED)
 		return msg_err(path, err);
 	return msg_fail(STATUS_FAILED, path, "interrupted: the image is "
-			"intact. To finish: vhdtool compact %s",
-			msg_shell_word(path));
+			"intact. To finish: vhdtool compact %s%s",
+			a->fs ? "--fs " : "", msg_shell_word(path));
 }
 
 static int compact(const char *path, struct compact_args *a)
 {
+	static struct fsmap map;
 	struct vhdx_compact_result r;
 	struct vhdx_err err;
 	struct vhdx_compact_opts o = {
@@ -124,14 +165,16 @@ static int compact(const char *path, struct compact_args *a)
 		.msg_arg = (void *)(uintptr_t)path,
 		.search = a->search.v,
 		.search_cnt = a->search.cnt,
+		.unused = a->fs ? fsmap_unused : NULL,
+		.unused_arg = &map,
 	};
 	int rc = vhdx_compact(path, &o, &r, &err);
 	progress_end(!rc);
 	if (rc)
-		return failed(path, &err);
+		return failed(path, a, &err);
 	if (a->json)
-		return print_json(path, a, &r);
-	print_result(path, a, &r);
+		return print_json(path, a, &map, &r);
+	print_result(path, a, &map, &r);
 	return STATUS_OK;
 }
 
@@ -145,16 +188,25 @@ static int exec_compact(const struct cmd *c, int argc, char **argv)
 		return status;
 	if (!intr_catch())
 		return STATUS_FAILED;
+	/* Only then what a reader sees changes. */
+	if (a.fs && !a.dry_run) {
+		status = img_guard_children(pos[0], a.force, &a.search);
+		if (status)
+			return status;
+	}
 	return compact(pos[0], &a);
 }
 
 static const struct opt options[] = {
+	{ "fs", OPT_FLAG, offsetof(struct compact_args, fs), NULL,
+	  "drop also what the file systems in it do not use", NULL },
 	{ "json", OPT_FLAG, offsetof(struct compact_args, json), NULL,
 	  "for programs", NULL },
 	{ "dry-run", OPT_FLAG, offsetof(struct compact_args, dry_run), NULL,
 	  "only look, and say what would be done", NULL },
 	{ "progress", OPT_CHOICE, offsetof(struct compact_args, progress),
 	  "MODE", "auto, json, none", progress_modes },
+	OPT_GUARD_FORCE(struct compact_args, force),
 	OPT_SEARCH(struct compact_args, search),
 	OPT_END
 };
@@ -166,7 +218,9 @@ const struct cmd cmd_compact = {
 	.notes = "Blocks that hold nothing but zeros are dropped, the others "
 		 "are moved down, and the\nfile is cut. The content of the "
 		 "disk stays as it is, children stay valid. It may\nbe "
-		 "interrupted at any time; running it again goes on.\n",
+		 "interrupted at any time; running it again goes on.\nWith "
+		 "--fs, unused space of clean ext2, ext3, ext4 and NTFS file "
+		 "systems and of\nswap is dropped as well.\n",
 	.opts = options,
 	.exec = exec_compact,
 };

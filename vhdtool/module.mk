@@ -4,7 +4,8 @@ vhdtool_OBJS := $(vhdtool_SRCS:%.c=$(B)/%.o)
 HEADERS += $(sort $(wildcard vhdtool/*.h))
 
 $(vhdtool_OBJS): MODCFLAGS := $(shell $(PKG_CONFIG) --cflags jansson 2>/dev/null) \
-	-DVHDKIT_VERSION='"$(VERSION)"'
+	-DVHDKIT_VERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"' \
+	-Ivhdfsmap
 $(vhdtool_OBJS): libvhdx/version.h
 
 $(B)/bin/vhdtool: $(vhdtool_OBJS) $(B)/libvhdx.a

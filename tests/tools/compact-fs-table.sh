@@ -1,0 +1,82 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# compact --fs finds the partitions of an MBR, logical ones too, and of a GPT;
+# swap is emptied; LVM, what is not known, and what lies between partitions is
+# left alone, and so is a disk whose table is damaged.
+. "$(dirname "$0")/lib.sh"
+PATH=$PATH:/sbin:/usr/sbin
+requires sfdisk mkfs.ext4 mkswap e2fsck
+[ -x "$(dirname "$VHDTOOL")/vhdfsmap" ] || skip "vhdfsmap was not built"
+
+mkdir d
+pattern 5 3000000 >d/file
+
+# put FILE-SYSTEM OFFSET-MIB: over noise, so that unused space is not zeros.
+put() { dd if="$1" of=disk.raw bs=1M seek="$2" conv=notrunc status=none; }
+
+noise() # MIB
+{
+	head -c "$1"M /dev/urandom >disk.raw
+	dd if=/dev/zero of=disk.raw bs=1M count=1 conv=notrunc status=none
+	dd if=/dev/zero of=disk.raw bs=1M seek=$(($1 - 1)) count=1 \
+		conv=notrunc status=none
+}
+
+noise 96
+head -c 24M /dev/urandom >ext.raw
+mkfs.ext4 -q -F -d d ext.raw
+sfdisk -q disk.raw >/dev/null <<-END
+	label: dos
+	start=2048, size=24MiB, type=83
+	start=26MiB, size=8MiB, type=83
+	start=36MiB, type=5
+	start=37MiB, size=24MiB, type=83
+	start=62MiB, size=20MiB, type=82
+END
+put ext.raw 1
+put ext.raw 37
+dd if=disk.raw of=swap.raw bs=1M skip=62 count=20 status=none
+mkswap -q swap.raw 2>/dev/null >&2
+put swap.raw 62
+vhdtool convert --block-size 1M disk.raw a.vhdx >/dev/null
+status 0 vhdtool compact --fs --json a.vhdx
+says out '"name": "partition 1"'
+says out '"name": "partition 5"'
+equal "ext4 found" "$(grep -c '"found": "ext4, clean' out)" 2
+says out '"found": "swap"'
+says out '"found": "left alone: no file system known here"'
+vhdtool read a.vhdx >after.raw
+for at in 1 37; do
+	dd if=after.raw of=part.raw bs=1M skip=$at count=24 status=none
+	e2fsck -fn part.raw >out 2>&1 || { cat out; fail "e2fsck at $at"; }
+done
+for at in 26:8 34:2 61:1 83:12; do
+	cmp -i $((${at%:*} << 20)) -n $((${at#*:} << 20)) disk.raw after.raw
+done
+status 0 vhdtool check a.vhdx
+
+noise 64
+sfdisk -q disk.raw >/dev/null <<-END
+	label: gpt
+	start=2048, size=24MiB
+	start=30MiB, size=16MiB
+END
+put ext.raw 1
+printf 'LABELONE\0\0\0\0\0\0\0\0' |
+	dd of=disk.raw bs=1 seek=$(((30 << 20) + 512)) conv=notrunc status=none
+printf 'LVM2 001' |
+	dd of=disk.raw bs=1 seek=$(((30 << 20) + 536)) conv=notrunc status=none
+vhdtool convert --block-size 1M disk.raw g.vhdx >/dev/null
+cp g.vhdx h.vhdx
+status 0 vhdtool compact --fs g.vhdx
+says out "partition 1    24 MiB at 1048576: ext4, clean"
+says out "partition 2    16 MiB at 31457280: left alone"
+vhdtool read g.vhdx >after.raw
+cmp -i $((30 << 20)) -n $((16 << 20)) disk.raw after.raw
+
+# One bit of the GPT.
+printf '\377' | vhdtool write --offset 1100 h.vhdx >/dev/null
+vhdtool read h.vhdx >want
+status 0 vhdtool compact --fs h.vhdx
+says out "the GPT is damaged"
+vhdtool read h.vhdx | cmp - want

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * NTFS through libntfs-3g, which reads through device operations of ours that
+ * can do nothing but that. Only a volume that Windows has left in order is
+ * believed: not dirty, no hibernated or half shut down system in it, $LogFile
+ * clean.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+/* The headers below expect what the library's own configure found. */
+#define HAVE_STDARG_H 1
+#define HAVE_STDIO_H 1
+#define HAVE_STDINT_H 1
+#define HAVE_SYS_TYPES_H 1
+#define HAVE_SYS_STAT_H 1
+#define HAVE_TIME_H 1
+#include <ntfs-3g/device.h>
+#include <ntfs-3g/logfile.h>
+#include <ntfs-3g/logging.h>
+#include <ntfs-3g/volume.h>
+
+#include "fs.h"
+
+#define BUF_LEN (64u << 10)
+
+static struct part *part; /* the one being looked at */
+static s64 position;
+
+/* ---- a device that only reads ------------------------------------------- */
+
+static int dev_open(struct ntfs_device *dev, int flags)
+{
+	(void)flags;
+	NDevSetOpen(dev);
+	NDevSetReadOnly(dev);
+	position = 0;
+	return 0;
+}
+
+static int dev_close(struct ntfs_device *dev)
+{
+	NDevClearOpen(dev);
+	return 0;
+}
+
+static s64 dev_seek(struct ntfs_device *dev, s64 off, int whence)
+{
+	s64 base = whence == SEEK_CUR ? position
+		 : whence == SEEK_END ? (s64)part->len : 0;
+	s64 to;
+
+	(void)dev;
+	if (__builtin_add_overflow(base, off, &to) || to < 0 ||
+	    (uint64_t)to > part->len) {
+		errno = EINVAL;
+		return -1;
+	}
+	position = to;
+	return to;
+}
+
+/* Up to the end of the part. */
+static s64 dev_pread(struct ntfs_device *dev, void *buf, s64 cnt, s64 off)
+{
+	uint64_t left;
+
+	(void)dev;
+	if (off < 0 || cnt < 0) {
+		errno = EINVAL;
+		return -1;
+	}
+	if ((uint64_t)off >= part->len)
+		return 0;
+	left = part->len - (uint64_t)off;
+	if ((uint64_t)cnt > left)
+		cnt = (s64)left;
+	if (part_read(part, (uint64_t)off, buf, (uint64_t)cnt))
+		return cnt;
+	errno = EIO;
+	return -1;
+}
+
+static s64 dev_read(struct ntfs_device *dev, void *buf, s64 cnt)
+{
+	s64 n = dev_pread(dev, buf, cnt, position);
+
+	if (n > 0)
+		position += n;
+	return n;
+}
+
+static s64 dev_write(struct ntfs_device *dev, const void *buf, s64 cnt)
+{
+	(void)dev;
+	(void)buf;
+	(void)cnt;
+	errno = EROFS;
+	return -1;
+}
+
+static s64 dev_pwrite(struct ntfs_device *dev, const void *buf, s64 cnt,
+		      s64 off)
+{
+	(void)off;
+	return dev_write(dev, buf, cnt);
+}
+
+static int dev_sync(struct ntfs_device *dev)
+{
+	(void)dev;
+	return 0;
+}
+
+static int dev_stat(struct ntfs_device *dev, struct stat *st)
+{
+	(void)dev;
+	memset(st, 0, sizeof(*st));
+	st->st_mode = S_IFREG | 0400;
+	st->st_size = (off_t)part->len;
+	return 0;
+}
+
+static int dev_ioctl(struct ntfs_device *dev, unsigned long request, void *arg)
+{
+	(void)dev;
+	(void)request;
+	(void)arg;
+	errno = EOPNOTSUPP;
+	return -1;
+}
+
+static struct ntfs_device_operations ops = {
+	.open = dev_open,
+	.close = dev_close,
+	.seek = dev_seek,
+	.read = dev_read,
+	.write = dev_write,
+	.pread = dev_pread,
+	.pwrite = dev_pwrite,
+	.sync = dev_sync,
+	.stat = dev_stat,
+	.ioctl = dev_ioctl,
+};
+
+/* ---- may it be believed? ------------------------------------------------ */
+
+static bool log_is_clean(ntfs_volume *vol)
+{
+	RESTART_PAGE_HEADER *rp = NULL;
+	ntfs_inode *ni = ntfs_inode_open(vol, FILE_LogFile);
+	ntfs_attr *na = NULL;
+	bool clean = false;
+
+	if (ni)
+		na = ntfs_attr_open(ni, AT_DATA, AT_UNNAMED, 0);
+	if (na)
+		clean = ntfs_check_logfile(na, &rp) &&
+			ntfs_is_logfile_clean(na, rp);
+	free(rp);
+	if (na)
+		ntfs_attr_close(na);
+	if (ni)
+		ntfs_inode_close(ni);
+	return clean;
+}
+
+/* Why not, or NULL. */
+static const char *objection(ntfs_volume *vol)
+{
+	if (vol->flags & VOLUME_IS_DIRTY)
+		return "it is marked dirty (let Windows check it)";
+	if (vol->flags & VOLUME_MODIFIED_BY_CHKDSK)
+		return "chkdsk is not through with it";
+	if (ntfs_volume_check_hiberfile(vol, 0) < 0)
+		return "Windows is hibernated in it, or was not shut down";
+	if (!log_is_clean(vol))
+		return "its $LogFile is not clean (let Windows mount it)";
+	if ((uint64_t)vol->nr_clusters > part->len / vol->cluster_size)
+		return "it is larger than its partition";
+	return NULL;
+}
+
+/* ---- $Bitmap ------------------------------------------------------------ */
+
+struct run {
+	uint64_t from, to; /* clusters */
+	uint64_t sum;
+	uint64_t cluster_len;
+};
+
+static void flush_run(struct run *r)
+{
+	uint64_t cnt = r->to - r->from;
+
+	if (cnt)
+		tell_unused(part, r->from * r->cluster_len,
+			    cnt * r->cluster_len);
+	r->sum += cnt;
+}
+
+static void take_byte(struct run *r, uint64_t first, uint8_t b, uint64_t end)
+{
+	for (unsigned i = 0; i < 8 && first + i < end; i++) {
+		if (b >> i & 1)
+			continue;
+		if (r->to != first + i) {
+			flush_run(r);
+			r->from = first + i;
+		}
+		r->to = first + i + 1;
+	}
+}
+
+/* All of it is read before a word is said: half a bitmap is none. */
+static uint8_t *read_bitmap(ntfs_volume *vol, uint64_t len)
+{
+	uint8_t *map = malloc(len);
+	uint64_t at = 0;
+
+	while (map && at < len) {
+		s64 n = len - at < BUF_LEN ? (s64)(len - at) : BUF_LEN;
+
+		if (ntfs_attr_pread(vol->lcnbmp_na, (s64)at, n, map + at) !=
+		    n) {
+			free(map);
+			return NULL;
+		}
+		at += (uint64_t)n;
+	}
+	return map;
+}
+
+static void tell_free(ntfs_volume *vol)
+{
+	uint64_t end = (uint64_t)vol->nr_clusters;
+	uint64_t len = end / 8 + (end % 8 != 0);
+	struct run r = { .cluster_len = vol->cluster_size };
+	uint8_t *map = read_bitmap(vol, len);
+
+	if (!map || part->bad) {
+		free(map);
+		tell_verdict("NTFS: left alone, its $Bitmap cannot be read");
+		return;
+	}
+	for (uint64_t i = 0; i < len; i++)
+		take_byte(&r, i * 8, map[i], end);
+	flush_run(&r);
+	free(map);
+	tell_verdict("NTFS, clean; %llu of %llu MiB free",
+		     (unsigned long long)(r.sum * r.cluster_len >> 20),
+		     (unsigned long long)(part->len >> 20));
+}
+
+void fs_ntfs(struct part *p)
+{
+	struct ntfs_device *dev;
+	ntfs_volume *vol = NULL;
+	const char *why;
+
+	part = p;
+	ntfs_log_set_handler(ntfs_log_handler_null);
+	dev = ntfs_device_alloc("part", 0, &ops, NULL);
+	if (dev)
+		vol = ntfs_device_mount(dev, NTFS_MNT_RDONLY);
+	if (!vol) {
+		tell_verdict("NTFS: left alone, it is damaged, or of a kind "
+			     "unknown here");
+		return;
+	}
+	why = objection(vol);
+	if (why)
+		tell_verdict("NTFS: left alone, %s", why);
+	else
+		tell_free(vol);
+	/* Nothing is unmounted: the process is about to end, or to go on with
+	 * the next one, and unmounting would only give damage a say. */
+}
