@@ -11,6 +11,10 @@
  * one transfer, however many blocks or layers it comes from. What reads as
  * zeros in the source overwrites, as it hides what the target has there (M4).
  *
+ * Now and then a flush runs beside the transfers. The order of things does not
+ * need it (M5 has its own); but the host writes what is there while the copy
+ * goes on, instead of all of it at the end.
+ *
  * After an error nothing new is submitted; what is in flight is waited for,
  * because the buffers are in the devices' hands.
  */
@@ -23,6 +27,11 @@
 #define SLOT_CNT 32u
 #define CHUNK_LEN (512 * KIB)
 #define REPORT_LEN (16 * MIB)
+#ifdef VHDKIT_AUDIT
+#define FLUSH_LEN (256 * KIB) /* small disks are to see it */
+#else
+#define FLUSH_LEN (64 * MIB)
+#endif
 
 struct slot {
 	struct list node; /* of idle; self-linked otherwise */
@@ -49,6 +58,10 @@ struct mcopy {
 	struct list idle;
 	unsigned in_flight;
 	uint64_t done_len, reported_len;
+	struct vhdx_req flush;
+	struct vhdx_err flush_err;
+	bool flushing;
+	uint64_t flushed_len; /* done_len when the last flush began */
 	int code; /* first failure */
 	struct vhdx_err err;
 	struct slot slots[SLOT_CNT];
@@ -243,6 +256,31 @@ static void advance(struct mcopy *c)
 		read_filled(c);
 }
 
+static void flushed(struct vhdx_req *req)
+{
+	struct mcopy *c = req->opaque;
+
+	c->in_flight--;
+	c->flushing = false;
+	if (req->result)
+		fail(c, req->result, &c->flush_err);
+}
+
+static void flush_if_due(struct mcopy *c)
+{
+	if (c->code || c->flushing || c->done_len < c->flushed_len + FLUSH_LEN)
+		return;
+	c->flushed_len = c->done_len;
+	c->flush.op = VHDX_OP_FLUSH;
+	c->flush.flags = 0;
+	c->flush.err = &c->flush_err;
+	c->flush.done = flushed;
+	c->flush.opaque = c;
+	c->flushing = true;
+	c->in_flight++;
+	vhdx_blk_submit(c->dst, &c->flush);
+}
+
 static void report(struct mcopy *c)
 {
 	const struct vhdx_progress *p = &c->m->opts->progress;
@@ -263,6 +301,7 @@ static void pump(struct mcopy *c)
 {
 	for (;;) {
 		report(c);
+		flush_if_due(c);
 		advance(c);
 		if (!c->in_flight)
 			return;
