@@ -171,3 +171,16 @@ sparse_pattern()
 	pattern 4 4608 | dd of="$1" seek=$((67 * 1048576 - 4608)) bs=4608 \
 		conv=notrunc oflag=seek_bytes status=none iflag=fullblock
 }
+
+# store_changes OLD NEW IMAGE: writes to IMAGE what differs between two raw
+# files of its size.
+store_changes()
+{
+	local piece
+	cmp -l "$1" "$2" | awk '{ p = int(($1 - 1) / 65536) }
+		p != last || NR == 1 { print p; last = p }' >pieces || :
+	while read -r piece; do
+		dd if="$2" bs=64K skip="$piece" count=1 status=none |
+			vhdtool write --offset $((piece * 65536)) "$3" >/dev/null
+	done <pieces
+}
