@@ -31,7 +31,7 @@ struct doctor_args {
 struct doctor_node {
 	bool shown;   /* it, or one of its tree, is in what was asked for */
 	bool broken;  /* it cannot be opened with its parents */
-	bool examined;
+	bool copies_told; /* of the first with its id: the group is listed */
 	int check_code; /* VHDX_E_*: check had to give up */
 	uint64_t errors, repairable;
 	size_t parent, child, next; /* VHDX_NO_IMAGE: there is none */

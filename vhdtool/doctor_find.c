@@ -154,7 +154,6 @@ static void examine(struct doctor *d, size_t i)
 	struct vhdx_check_result r;
 	struct vhdx_err err;
 	n->check_code = vhdx_check(im->path, 0, on_finding, n, &r, &err);
-	n->examined = true;
 	if (!n->check_code && !n->errors)
 		return;
 	struct doctor_problem *p = add(d, VHDX_SEV_ERROR, "damaged", im->path);
@@ -203,17 +202,43 @@ static void look_at_log(struct doctor *d, size_t i)
 	p->image = i;
 }
 
+#define COPIES_NAMED 4u
+
+/* The others with its id: "B, C and 3 more". */
+static void name_copies(const struct doctor *d, size_t i, char *names,
+			size_t cap, size_t *other)
+{
+	size_t len = 0;
+	unsigned cnt = 0;
+	for (size_t k = 0; k < d->forest->cnt; k++) {
+		if (k == i || image(d, k)->copy_of != image(d, i)->copy_of)
+			continue;
+		if (cnt++ == 0)
+			*other = k;
+		if (cnt <= COPIES_NAMED && len < cap)
+			len += (size_t)snprintf(names + len, cap - len, "%s%s",
+						cnt > 1 ? ", " : "",
+						image(d, k)->path);
+	}
+	if (cnt > COPIES_NAMED && len < cap)
+		snprintf(names + len, cap - len, " and %u more",
+			 cnt - COPIES_NAMED);
+}
+
 static void look_for_copies(struct doctor *d, size_t i)
 {
 	const struct vhdx_found *im = image(d, i);
-	size_t first = im->copy_of;
-	if (first == i)
+	char names[4096];
+	size_t other = i;
+	if (im->copy_cnt < 2 || d->nodes[im->copy_of].copies_told)
 		return;
-	struct doctor_problem *p = add(d, VHDX_SEV_WARNING, "copy", im->path);
-	say(d, &p->text, "has the same id as %s: a copy, on which a child of "
-	    "the other one opens as well", image(d, first)->path);
-	say(d, &p->command, "vhdtool compare %s %s",
-	    msg_shell_word(image(d, first)->path), msg_shell_word(im->path));
+	d->nodes[im->copy_of].copies_told = true;
+	name_copies(d, i, names, sizeof(names), &other);
+	struct doctor_problem *p = add(d, VHDX_SEV_WARNING, "copies", im->path);
+	say(d, &p->text, "has the same id as %s: copies, and a child of one "
+	    "opens on any of them", names);
+	say(d, &p->command, "vhdtool compare %s %s", msg_shell_word(im->path),
+	    msg_shell_word(image(d, other)->path));
 }
 
 /* ---- links -------------------------------------------------------------- */

@@ -26,9 +26,13 @@ rm .new.vhdx.0123abcd.tmp
 
 cp base.vhdx copy.vhdx
 status 0 vhdtool doctor .
-told warning copy.vhdx "same id as base.vhdx" \
+told warning base.vhdx "same id as copy.vhdx: copies" \
 	"vhdtool compare base.vhdx copy.vhdx"
-rm copy.vhdx
+for n in 1 2 3 4 5 6; do cp base.vhdx copy$n.vhdx; done
+status 0 vhdtool doctor .
+told warning base.vhdx "copy.vhdx, copy1.vhdx, copy2.vhdx, copy3.vhdx and 3 more"
+says out "9 images, 0 errors, 1 warning"
+rm copy*.vhdx
 
 # The parent is gone, was moved, was changed, is damaged.
 mkdir far
