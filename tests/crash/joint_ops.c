@@ -191,6 +191,7 @@ const struct joint_op joint_ops[] = {
 	{ "j-merge", VHDX, joint_merge_plan, joint_merge_run, false },
 	{ "j-mergevhd", VHD, joint_merge_plan, joint_merge_run, false },
 	{ "j-compact", VHDX, compact_plan, compact_run, false },
+	{ "j-compactvhd", VHD, compact_plan, compact_run, false },
 	{ "j-resize", VHDX, joint_resize_plan, joint_resize_run, false },
 	{ "j-set", VHDX, set_plan, set_run, false },
 };

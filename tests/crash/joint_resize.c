@@ -1,33 +1,61 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Another size while the power fails: the disk has the old one or the new one,
- * and what both have in common is the same. Before a smaller one counts, what
- * it cuts off may be gone already.
+ * and shows all of it. Only where more goes than one log entry can say, what is
+ * cut off may be gone before the smaller size counts.
  */
 #include "joint_ops.h"
 
 #include "resizing.h"
 
-static uint64_t new_size(struct joint *j, const struct disk *d)
+/* Up to here one log entry carries all that changes in the BAT. */
+#define ATOMIC_LEN (40 * GIB)
+
+static uint64_t sectors(const struct disk *d, uint64_t len)
 {
-	uint64_t size = d->view.size, sec = d->sector_len ? d->sector_len : 512;
-	uint64_t to;
+	uint64_t sec = d->sector_len ? d->sector_len : 512;
+
+	return u64_max(align_down(len, sec), sec);
+}
+
+static uint64_t smaller(struct joint *j, const struct disk *d)
+{
+	return sectors(d, joint_below(j, d->view.size));
+}
+
+static uint64_t larger(struct joint *j, const struct disk *d)
+{
+	uint64_t more = joint_below(j, 4 * MIB);
 
 	switch (joint_below(j, 6)) {
 	case 0: /* another sector bitmap */
-		to = 4 * GIB + joint_below(j, 4 * MIB);
+		return sectors(d, u64_max(4 * GIB, d->view.size) + more);
+	case 1:
+	case 2: /* a larger BAT */
+		return sectors(d, d->block_len * UINT64_C(130) * KIB + more);
+	default:
+		return sectors(d, d->view.size + MIB / 8 + more);
+	}
+}
+
+/* Sometimes it has been smaller or larger before: what was cut off must not
+ * come back, nor a parent show where it did not; and its BAT has moved. */
+static bool resized_before(struct joint *j, int i)
+{
+	const struct disk *d = &j->ds.d[i];
+	uint64_t size;
+
+	switch (joint_below(j, 4)) {
+	case 0:
+		size = smaller(j, d);
 		break;
-	case 1: /* a larger BAT */
-		to = 130 * GIB + joint_below(j, MIB);
-		break;
-	case 2:
-	case 3:
-		to = sec + joint_below(j, size);
+	case 1:
+		size = larger(j, d);
 		break;
 	default:
-		to = size + joint_below(j, 4 * MIB);
+		return true;
 	}
-	return u64_max(align_down(to, sec), sec);
+	return !resizing_can(&j->ds, i, size) || joint_resize_now(j, i, size);
 }
 
 bool joint_resize_plan(struct joint *j)
@@ -38,24 +66,21 @@ bool joint_resize_plan(struct joint *j)
 
 	if (leaf < 0 || (joint_below(j, 2) && !joint_churn(j, leaf)))
 		return false;
+	if (!resized_before(j, leaf))
+		return false;
 	j->subject = leaf;
-	/* From there and back again: what was large has a large BAT. */
-	j->size_len = new_size(j, &j->ds.d[leaf]);
-	if (resizing_can(&j->ds, leaf, j->size_len) &&
-	    joint_below(j, 3) == 0) {
-		if (!joint_resize_now(j, leaf, j->size_len))
-			return false;
-		j->size_len = new_size(j, &j->ds.d[leaf]);
-	}
+	j->size_len = joint_below(j, 3) ? larger(j, &j->ds.d[leaf])
+					: smaller(j, &j->ds.d[leaf]);
 	if (!resizing_can(&j->ds, leaf, j->size_len))
 		j->size_len = j->ds.d[leaf].view.size + MIB;
 	joint_promise_all(j);
 	p = &j->p[leaf];
 	p->by_size = p->strict = true;
 	memimg_clone(&view, &j->ds.d[leaf].view);
-	if (j->size_len < view.size)
+	if (view.size > ATOMIC_LEN && j->size_len < view.size) {
 		memimg_zero(&view, j->size_len, view.size - j->size_len);
-	joint_version(p, &view, 0, UINT64_MAX);
+		joint_version(p, &view, 0, UINT64_MAX);
+	}
 	memimg_resize(&view, j->size_len);
 	joint_version(p, &view, 0, UINT64_MAX);
 	memimg_free(&view);
