@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # What `make check-long` runs: the crash suite at length, the proof that it
 # would notice each missing sync, and everything again under the sanitizers.
-#	CRASH_LONG_SECONDS	the crash suite (1200)
+#	CRASH_LONG_SECONDS	the crash suite (1200): half on disks, half on chains
+#	FOREST_LONG_SECONDS	forests of disks, on two processors (600)
 #	CRASH_SEED		where its seeds begin (today's date and time)
 #	MUTATION_SECONDS	at most, for each mutation (120)
 #	LONG_SECONDS		for all of it; what does not fit fails (5400)
@@ -51,14 +52,25 @@ tsan_unit()
 crash_long()
 {
 	variant release tests &&
-		build/release/tests/crash/crash --seed "${CRASH_SEED:-$(date +1%j%H%M)}" \
-			--seconds "$crash_seconds"
+		build/release/tests/crash/crash --disks --seed "$seed" \
+			--seconds $((crash_seconds / 2)) &&
+		build/release/tests/crash/crash --chains --seed "$seed" \
+			--seconds $((crash_seconds / 2))
+}
+
+forest_long()
+{
+	variant release tests &&
+		build/release/tests/crash/crash --profile forest --seed "$seed" \
+			--seconds "$forest_seconds"
 }
 
 asan_crash()
 {
 	variant asan crash &&
-		build/asan/tests/crash/crash --seconds 60
+		build/asan/tests/crash/crash --disks --seconds 30 &&
+		build/asan/tests/crash/crash --chains --seconds 30 &&
+		build/asan/tests/crash/crash --profile forest --seconds 20
 }
 
 mutations()
@@ -72,9 +84,10 @@ other_compiler()
 	"$MAKE" --no-print-directory "$j" CC=clang WERROR=1 B=build/clang tests
 }
 
-export -f variant fixed_layout asan_unit tsan_unit crash_long asan_crash \
-	mutations other_compiler
+export -f variant fixed_layout asan_unit tsan_unit crash_long forest_long \
+	asan_crash mutations other_compiler
 export j
+export seed=${CRASH_SEED:-$(date +1%j%H%M)}
 
 long_stage "clang build" bash -c other_compiler
 long_stage "asan unit" bash -c asan_unit
@@ -83,11 +96,17 @@ long_stage "fuzz replay" scripts/fuzz.sh replay
 if [ -f tests/crash/crash.c ]; then
 	long_stage "asan crash" bash -c asan_crash
 	long_stage "mutation proof" bash -c mutations
-	# What is left, less a minute for the last case to end.
-	crash_seconds=${CRASH_LONG_SECONDS:-1200}
+	# What is left, less a minute for the last cases to end; the forests have
+	# at most half of it.
 	left=$((budget - SECONDS - 60))
-	[ "$crash_seconds" -le "$left" ] || crash_seconds=$((left > 1 ? left : 1))
-	export crash_seconds
+	[ "$left" -gt 4 ] || left=4
+	forest_seconds=${FOREST_LONG_SECONDS:-600}
+	[ "$forest_seconds" -le $((left / 2)) ] || forest_seconds=$((left / 2))
+	crash_seconds=${CRASH_LONG_SECONDS:-1200}
+	[ "$crash_seconds" -le $((left - forest_seconds)) ] ||
+		crash_seconds=$((left - forest_seconds))
+	export crash_seconds forest_seconds
+	long_stage forest bash -c forest_long
 	long_stage "crash long" bash -c crash_long
 fi
 stages_end check-long

@@ -1,7 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # What `make check` runs: minutes, every claim at least once. Called by make,
-# which sets MAKE, B and CC. CRASH_SECONDS: how long the power keeps failing.
+# which sets MAKE, B and CC. CRASH_SECONDS: how long the power keeps failing
+# (two thirds of it each for single disks and for chains); FOREST_SECONDS: how
+# long forests of disks grow.
 . scripts/stages.sh
 
 stage build "$MAKE" --no-print-directory -j"$(nproc)" tests
@@ -10,7 +12,13 @@ stage layers scripts/check-layers.sh
 stage style scripts/check-style.sh
 stage golden scripts/run-golden.sh
 stage tools scripts/run-tools.sh
-[ ! -x "$B/tests/crash/crash" ] ||
-	stage crash "$B/tests/crash/crash" --seconds "${CRASH_SECONDS:-60}"
+if [ -x "$B/tests/crash/crash" ]; then
+	power=${CRASH_SECONDS:-60}
+	stage crash "$B/tests/crash/crash" --disks --seconds $((power * 2 / 3))
+	stage "crash chains" "$B/tests/crash/crash" --chains \
+		--seconds $((power * 2 / 3))
+	stage forest "$B/tests/crash/crash" --profile forest \
+		--seconds "${FOREST_SECONDS:-$power}"
+fi
 stage unit "$B/tests/unit/unit"
 stages_end check

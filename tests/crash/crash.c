@@ -43,6 +43,7 @@ static struct options {
 	unsigned seconds;
 	uint64_t seed;
 	size_t profile; /* ALL, or which */
+	bool disks, chains; /* only those */
 	struct only only;
 	struct only_fault only_fault;
 	bool faults_only, once, expect_failure;
@@ -69,9 +70,14 @@ static const char *kind_name(size_t p)
 			       : joint_ops[p - profile_cnt].name;
 }
 
+/* Forests have to be asked for by name. */
 static bool wanted(size_t p)
 {
-	return opt.profile == ALL || opt.profile == p;
+	bool disk = p < profile_cnt;
+
+	if (opt.profile != ALL)
+		return opt.profile == p;
+	return !is_forest(p) && !(disk ? opt.chains : opt.disks);
 }
 
 static uint64_t now_ms(void)
@@ -233,7 +239,8 @@ static void test_profile(void)
 			r->text);
 		good = false;
 	}
-	reporting++;
+	while (++reporting < kind_cnt() && !wanted(reporting))
+		;
 	CU_ASSERT(good);
 }
 
@@ -294,7 +301,8 @@ static int report(void)
 	for (size_t p = 0; p < kind_cnt(); p++)
 		if (wanted(p))
 			CU_add_test(suite, kind_name(p), test_profile);
-	reporting = opt.profile == ALL ? 0 : opt.profile;
+	while (!wanted(reporting))
+		reporting++;
 	print_tally();
 	CU_basic_set_mode(CU_BRM_NORMAL);
 	CU_basic_run_tests();
@@ -324,7 +332,8 @@ static int report_caught(void)
 /* ---- options ------------------------------------------------------------ */
 
 static const char usage[] =
-	"crash [--seconds N] [--seed S] [--profile P] [--once]\n"
+	"crash [--seconds N] [--seed S] [--profile P | --disks | --chains] "
+	"[--once]\n"
 	"      [--at K --state X [--at2 K --state2 X]]\n"
 	"      [--faults [--op O --nth N]]\n"
 	"      [--mutation NAME] [--expect-failure]\n"
@@ -372,7 +381,8 @@ static bool set_mutation(const char *name)
 }
 
 enum { O_SECONDS = 256, O_SEED, O_PROFILE, O_AT, O_STATE, O_AT2, O_STATE2,
-       O_FAULTS, O_OP, O_NTH, O_ONCE, O_MUTATION, O_EXPECT, O_LISTM, O_LISTP };
+       O_FAULTS, O_OP, O_NTH, O_ONCE, O_MUTATION, O_EXPECT, O_LISTM, O_LISTP,
+       O_DISKS, O_CHAINS };
 
 static const struct option longs[] = {
 	{ "seconds", 1, NULL, O_SECONDS }, { "seed", 1, NULL, O_SEED },
@@ -381,6 +391,8 @@ static const struct option longs[] = {
 	{ "state2", 1, NULL, O_STATE2 },   { "faults", 0, NULL, O_FAULTS },
 	{ "op", 1, NULL, O_OP },	   { "nth", 1, NULL, O_NTH },
 	{ "once", 0, NULL, O_ONCE },
+	{ "disks", 0, NULL, O_DISKS },
+	{ "chains", 0, NULL, O_CHAINS },
 	{ "mutation", 1, NULL, O_MUTATION },
 	{ "expect-failure", 0, NULL, O_EXPECT },
 	{ "list-mutations", 0, NULL, O_LISTM },
@@ -433,6 +445,12 @@ static int one_option(int o)
 		return -1;
 	case O_MUTATION:
 		return set_mutation(optarg) ? -1 : 2;
+	case O_DISKS:
+		opt.disks = true;
+		return -1;
+	case O_CHAINS:
+		opt.chains = true;
+		return -1;
 	case O_EXPECT:
 		opt.expect_failure = true;
 		return -1;
