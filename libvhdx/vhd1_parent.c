@@ -225,7 +225,9 @@ static int put_paths(const struct locator *loc, struct vhd1_header *h,
 	struct vhd1_locator *l = h->locators;
 	char *rel = locator_get(loc, "relative_path");
 	char *abs = locator_get(loc, "absolute_win32_path");
-	int rc = rel ? 0 : no_memory(e);
+	/* Besides the id and the way from the child there is one more if the
+	 * absolute path can be written down. */
+	int rc = rel && (abs || loc->cnt < 3) ? 0 : no_memory(e);
 
 	memset(l, 0, sizeof(h->locators));
 	if (!rc && !put_path(&l[0], "W2ru", rel, room, VHD1_ROOM_RELATIVE))

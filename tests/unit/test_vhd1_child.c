@@ -11,6 +11,7 @@
 #include "file_fault.h"
 #include "file_mem.h"
 #include "file_trace.h"
+#include "mem.h"
 #include "t.h"
 #include "vhd1_format.h"
 
@@ -464,6 +465,35 @@ static void without_its_parent_a_child_does_not_guess(void)
 	end();
 }
 
+static void running_out_of_memory_while_opening_leaks_nothing(void)
+{
+	int rc = VHDX_E_NOMEM;
+
+	begin(BLOCK);
+	put(BLOCK, 512, 1);
+	close_child();
+	for (uint64_t n = 1; rc; n++) {
+		struct image_open_opts o = { .flags = VHDX_OPEN_WRITE };
+		struct image *img;
+		struct file *f;
+
+		T_OK(file_mem_new(loop, "/t/child.vhd", &child_disk, &f,
+				  &t_err));
+		uint64_t live = mem_live_cnt();
+		mem_fail_nth(n);
+		rc = vhd1_image_open(f, &o, &img, &t_err);
+		bool hit = mem_fail_nth(0) >= n;
+		T_TRUE(hit == (rc == VHDX_E_NOMEM));
+		T_TRUE(hit || rc == 0);
+		T_TRUE(!rc || mem_live_cnt() == live);
+		if (rc)
+			file_close(f);
+		else
+			T_OK(img->ops->close(img, &t_err));
+	}
+	end();
+}
+
 static const struct t_test tests[] = {
 	T_TEST(an_empty_child_shows_its_parent),
 	T_TEST(a_sector_written_hides_that_sector_only),
@@ -479,6 +509,7 @@ static const struct t_test tests[] = {
 	T_TEST(what_was_flushed_is_there_without_a_close),
 	T_TEST(the_map_names_the_layer),
 	T_TEST(without_its_parent_a_child_does_not_guess),
+	T_TEST(running_out_of_memory_while_opening_leaks_nothing),
 	T_END,
 };
 

@@ -233,6 +233,25 @@ static void setting_bits_equals_setting_them_one_by_one(void)
 		}
 }
 
+static void runs_end_where_bits_change(void)
+{
+	uint8_t m[16];
+	uint64_t seed = 3;
+
+	for (int round = 0; round < 300; round++) {
+		uint64_t i, n, first = t_rand_below(&seed, 128);
+
+		for (i = 0; i < sizeof(m); i++)
+			m[i] = t_rand_below(&seed, 3) ? (uint8_t)-(round & 1)
+						      : (uint8_t)t_rand(&seed);
+		n = 1 + t_rand_below(&seed, 128 - first);
+		for (i = 1; i < n; i++)
+			if (vhd1_bit(m, first + i) != vhd1_bit(m, first))
+				break;
+		T_EQ_U64(vhd1_bits_run(m, first, n), i);
+	}
+}
+
 static void full_looks_at_the_first_bits_only(void)
 {
 	uint8_t m[2] = { 0xff, 0xe0 };
@@ -273,6 +292,7 @@ static const struct t_test tests[] = {
 	T_TEST(bitmaps_take_whole_sectors),
 	T_TEST(bit_zero_is_the_most_significant_one),
 	T_TEST(setting_bits_equals_setting_them_one_by_one),
+	T_TEST(runs_end_where_bits_change),
 	T_TEST(full_looks_at_the_first_bits_only),
 	T_TEST(the_uuid_swap_is_its_own_inverse),
 	T_END,

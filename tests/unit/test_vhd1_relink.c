@@ -10,6 +10,7 @@
 #include "file_crash.h"
 #include "file_fault.h"
 #include "file_mem.h"
+#include "mem.h"
 #include "t.h"
 #include "vhd1_format.h"
 
@@ -317,6 +318,24 @@ static void a_failing_host_leaves_the_old_parent_or_the_new_one(void)
 	}
 }
 
+static void running_out_of_memory_leaves_the_old_parent_or_the_new_one(void)
+{
+	int rc = VHDX_E_NOMEM;
+
+	for (uint64_t n = 1; rc; n++) {
+		struct image *img;
+
+		begin();
+		img = open_mem(true);
+		mem_fail_nth(n);
+		rc = relink(img, &new_id, "/t/new.vhd");
+		T_TRUE((mem_fail_nth(0) >= n) == (rc == VHDX_E_NOMEM));
+		T_OK(img->ops->close(img, &t_err));
+		state_is_good(&disk, rc == 0);
+		end();
+	}
+}
+
 static const struct t_test tests[] = {
 	T_TEST(the_new_parent_is_recorded_and_all_else_stays),
 	T_TEST(without_a_path_the_paths_stay),
@@ -325,6 +344,7 @@ static const struct t_test tests[] = {
 	T_TEST(power_may_fail_at_any_instant_behind_the_last_block),
 	T_TEST(power_may_fail_at_any_instant_in_the_former_place),
 	T_TEST(a_failing_host_leaves_the_old_parent_or_the_new_one),
+	T_TEST(running_out_of_memory_leaves_the_old_parent_or_the_new_one),
 	T_END,
 };
 
