@@ -297,6 +297,8 @@ static int measure(struct plan *p, struct vhdx_err *e)
 		}
 	}
 	/* Tables, bitmaps and the journal. */
+	if (size_len > p->target->size_len && p->target->block_len)
+		res->need_len += size_len / p->target->block_len * 8;
 	if (res->need_len)
 		res->need_len += res->need_len / 1024 + MIB;
 	return rc;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "disk_set.h"
+#include "mem.h"
 #include "merge.h"
 #include "t.h"
 #include "t_chain.h"
@@ -419,6 +421,102 @@ static void discarded_blocks_hide_the_parents_data(void)
 	end();
 }
 
+static void size_is(const char *path, uint64_t len)
+{
+	struct chain_opts co = { .flags = VHDX_OPEN_ALONE };
+	struct chain *c;
+
+	T_OK(chain_open(&tc.oc.opener, tc.loop, path, &co, &c, &t_err));
+	T_EQ_U64(c->layers[0]->size_len, len);
+	T_OK(chain_close(c, &t_err));
+}
+
+/* /m/top holds all of its 4 MiB; one and leaf are of other sizes. */
+static void try_sizes(uint64_t one_len, uint64_t leaf_len, const char *into)
+{
+	begin();
+	t_chain_create(&tc, "/m/top", NULL, MIB, T_CHAIN_LEN);
+	t_chain_write(&tc, "/m/top", 0, T_CHAIN_LEN, 3);
+	t_chain_create(&tc, "/m/one", "/m/top", MIB, one_len);
+	t_chain_write(&tc, "/m/one", one_len - 1536, 1024, 4);
+	t_chain_create(&tc, "/m/leaf", "/m/one", 2 * MIB, leaf_len);
+	t_chain_write(&tc, "/m/leaf", leaf_len - 512, 512, 5);
+	T_OK(t_chain_read(&tc, "/m/leaf", want));
+	opts.into = into;
+	T_OK(merge());
+	size_is(into, leaf_len);
+	shows(into);
+	t_chain_sound(&tc, into);
+	end();
+}
+
+static void target_gets_the_childs_size(void)
+{
+	static const uint64_t sizes[] = { MIB + 4096, 2 * MIB, 3 * MIB + 512,
+					  T_CHAIN_LEN };
+
+	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++)
+		for (unsigned j = 0; j < ARRAY_LEN(sizes); j++) {
+			try_sizes(sizes[i], sizes[j], "/m/one");
+			try_sizes(sizes[i], sizes[j], "/m/top");
+		}
+}
+
+static void what_a_smaller_layer_hides_stays_hidden(void)
+{
+	begin();
+	t_chain_create(&tc, "/m/base", NULL, MIB, T_CHAIN_LEN);
+	t_chain_write(&tc, "/m/base", 0, T_CHAIN_LEN, 3);
+	t_chain_create(&tc, "/m/one", "/m/base", MIB, MIB);
+	t_chain_create(&tc, "/m/leaf", "/m/one", MIB, T_CHAIN_LEN);
+	T_OK(t_chain_read(&tc, "/m/leaf", want));
+	T_TRUE(want[0] != 0 && want[MIB] == 0);
+	opts.depth = 2;
+	T_OK(merge());
+	shows("/m/base");
+	end();
+}
+
+static void disk_id_follows_the_child(void)
+{
+	struct vhdx_set_opts so = { .disk_id = "new" };
+	struct chain_opts co = { .flags = VHDX_OPEN_ALONE };
+	struct vhdx_set_result set;
+	struct chain *c;
+
+	begin();
+	make_chain(1);
+	T_OK(set_image(&tc.oc.opener, tc.loop, "/m/leaf", &so, &set, &t_err));
+	T_OK(merge());
+	T_OK(chain_open(&tc.oc.opener, tc.loop, "/m/base", &co, &c, &t_err));
+	T_TRUE(memcmp(c->layers[0]->info.disk_id, set.disk_id, 16) == 0);
+	T_OK(chain_close(c, &t_err));
+	end();
+}
+
+static void any_allocation_may_fail(void)
+{
+	uint64_t live, n = 0;
+	int rc;
+
+	begin();
+	make_chain(2);
+	t_chain_restart(&tc);
+	live = mem_live_cnt();
+	opts.depth = 2;
+	do {
+		(void)mem_fail_nth(++n);
+		rc = merge();
+		(void)mem_fail_nth(0);
+		T_EQ_U64(mem_live_cnt(), live);
+		if (t_chain_exists(&tc, "/m/leaf"))
+			shows("/m/leaf");
+	} while (rc);
+	T_TRUE(n > 50);
+	shows("/m/base");
+	end();
+}
+
 static const struct t_test tests[] = {
 	T_TEST(child_goes_into_its_parent),
 	T_TEST(many_levels_go_at_once),
@@ -439,6 +537,10 @@ static const struct t_test tests[] = {
 	T_TEST(foreign_journal_is_refused),
 	T_TEST(empty_child_just_goes),
 	T_TEST(discarded_blocks_hide_the_parents_data),
+	T_TEST(target_gets_the_childs_size),
+	T_TEST(what_a_smaller_layer_hides_stays_hidden),
+	T_TEST(disk_id_follows_the_child),
+	T_TEST(any_allocation_may_fail),
 	T_END
 };
 
