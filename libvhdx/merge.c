@@ -79,24 +79,32 @@ int merge_put_journal(struct merge *m, struct vhdx_err *e)
 	return 0;
 }
 
-static int get_journal(struct merge *m, struct vhdx_err *e)
+int merge_get_journal(const struct merge *m, const char *child,
+		      const char *journal_path, struct merge_journal *out,
+		      struct vhdx_err *e)
 {
 	const struct opener *o = m->opener;
 	char folder[PATH_MAX], *text;
-	struct vhdx_err err;
 	size_t len;
-	int rc = o->get(o, m->loop, m->journal_path, MERGE_JOURNAL_MAX, &text,
-			&len, &err);
+	int rc = o->get(o, m->loop, journal_path, MERGE_JOURNAL_MAX, &text,
+			&len, e);
+
+	if (rc)
+		return rc;
+	rc = merge_journal_decode(text, len, folder_of(child, folder), out, e);
+	mem_free(text);
+	return rc ? err_wrap(e, rc, "%s", journal_path) : 0;
+}
+
+static int get_own_journal(struct merge *m, struct vhdx_err *e)
+{
+	struct vhdx_err err;
+	int rc = merge_get_journal(m, m->child, m->journal_path, &m->j, &err);
 
 	if (rc == VHDX_E_NOTFOUND)
 		return 0;
 	if (rc)
 		return err_copy(e, &err, rc);
-	rc = merge_journal_decode(text, len, folder_of(m->child, folder), &m->j,
-				  e);
-	mem_free(text);
-	if (rc)
-		return err_wrap(e, rc, "%s", m->journal_path);
 	m->has_journal = true;
 	m->result->resumed = true;
 	return 0;
@@ -325,7 +333,7 @@ static int is_copied(struct merge *m, bool *copied, struct vhdx_err *e)
 static int run(struct merge *m, struct vhdx_err *e)
 {
 	bool copied = false;
-	int rc = get_journal(m, e);
+	int rc = get_own_journal(m, e);
 
 	if (!rc && m->has_journal)
 		rc = check_same(m, e);

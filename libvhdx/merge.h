@@ -56,6 +56,13 @@ int merge_plan(struct merge *m, struct vhdx_err *e) must_check;
  * that are not in it yet. final: only children of the merged child count. */
 int merge_kin(struct merge *m, bool final, struct vhdx_err *e) must_check;
 
+/* merge_other.c: refuses where another merge that was cut off, the one whose
+ * journal is at path, or one of any of the files that this merge has to do
+ * with, needs one of these files as it is. */
+int merge_check_other(const struct merge *m, const char *path,
+		      struct vhdx_err *e) must_check;
+int merge_check_others(const struct merge *m, struct vhdx_err *e) must_check;
+
 /* merge_copy.c: blocking; into dst, all that src holds itself (no extent is the
  * PARENT's) below size_len. Nothing is flushed. dst is a writable VHDX or VHD
  * image. */
@@ -78,6 +85,11 @@ int merge_relink(const struct merge *m, const struct merge_name *n,
 int merge_links(struct merge *m, struct vhdx_err *e) must_check;
 
 /* merge.c */
+
+/* Of the child at `child`; NOTFOUND: there is none. */
+int merge_get_journal(const struct merge *m, const char *child,
+		      const char *journal_path, struct merge_journal *out,
+		      struct vhdx_err *e) must_check;
 int merge_put_journal(struct merge *m, struct vhdx_err *e) must_check;
 
 bool merge_names_id(const struct parent_ref *ref, const struct guid *id);

@@ -6,7 +6,6 @@
  */
 #include <limits.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "family.h"
 #include "mem.h"
@@ -21,20 +20,10 @@ struct kin {
 	struct vhdx_err err; /* of the first unknown */
 };
 
-static bool is_same_file(const char *a, const char *b)
-{
-	struct stat sa, sb;
-
-	if (strcmp(a, b) == 0)
-		return true;
-	return stat(a, &sa) == 0 && stat(b, &sb) == 0 &&
-	       sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
-}
-
 static bool is_in(const struct merge_names *names, const char *path)
 {
 	for (unsigned i = 0; i < names->cnt; i++)
-		if (is_same_file(names->v[i].path, path))
+		if (chain_same_file(names->v[i].path, path))
 			return true;
 	return false;
 }
@@ -43,8 +32,8 @@ static bool is_in(const struct merge_names *names, const char *path)
 static bool is_own(const struct merge *m, const char *path)
 {
 	return is_in(&m->layers, path) || is_in(&m->j.layers, path) ||
-	       is_same_file(m->j.target.path, path) ||
-	       is_same_file(m->j.child.path, path);
+	       chain_same_file(m->j.target.path, path) ||
+	       chain_same_file(m->j.child.path, path);
 }
 
 static void report(struct merge *m, enum vhdx_merge_role role,
@@ -203,6 +192,9 @@ static int sort_forest(struct kin *k, const struct vhdx_scan_opts *so,
 	for (size_t i = 0; !rc && i < f->cnt; i++)
 		if (!is_stranger(k, &f->images[i]))
 			rc = sort(k, f->images[i].path, false, e);
+	for (size_t i = 0; !rc && !k->final && i < f->leftover_cnt; i++)
+		if (f->leftovers[i].kind == VHDX_LEFT_MERGE)
+			rc = merge_check_other(m, f->leftovers[i].path, e);
 	vhdx_forest_free(f);
 	return rc;
 }
@@ -223,7 +215,7 @@ static int add_folder(struct folders *fs, const char *file, struct vhdx_err *e)
 	memcpy(buf, file, len);
 	strcpy(buf + len, !slash ? "." : len ? "" : "/");
 	for (unsigned i = 0; i < fs->cnt; i++)
-		if (is_same_file(fs->v[i], buf))
+		if (chain_same_file(fs->v[i], buf))
 			return 0;
 	fs->v[fs->cnt] = mem_strdup(buf);
 	if (!fs->v[fs->cnt])
@@ -260,8 +252,12 @@ static int sort_folders(struct kin *k, struct vhdx_err *e)
 static int sort_given(struct kin *k, struct vhdx_err *e)
 {
 	const struct vhdx_merge_opts *o = k->m->opts;
+	struct vhdx_scan_opts so = { .files = o->children,
+				     .file_cnt = o->children_cnt };
 	int rc = 0;
 
+	if (k->m->host)
+		return sort_forest(k, &so, e);
 	for (unsigned i = 0; !rc && i < o->children_cnt; i++)
 		rc = sort(k, o->children[i], false, e);
 	return rc;
@@ -283,5 +279,7 @@ int merge_kin(struct merge *m, bool final, struct vhdx_err *e)
 		if (!is_in(&m->j.grands, old.v[i].path))
 			rc = sort(&k, old.v[i].path, true, e);
 	merge_names_free(&old);
-	return rc ? rc : verdict(&k, e);
+	if (!rc)
+		rc = verdict(&k, e);
+	return rc || final ? rc : merge_check_others(m, e);
 }

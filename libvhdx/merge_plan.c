@@ -25,22 +25,12 @@ struct plan {
 
 /* ---- which ancestor ---------------------------------------------------- */
 
-static bool is_same_file(const char *a, const char *b)
-{
-	struct stat sa, sb;
-
-	if (strcmp(a, b) == 0)
-		return true;
-	return stat(a, &sa) == 0 && stat(b, &sb) == 0 &&
-	       sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
-}
-
 static int choose_into(struct plan *p, struct vhdx_err *e)
 {
 	const struct merge *m = p->m;
 
 	for (p->n = 1; p->n < p->chain->cnt; p->n++)
-		if (is_same_file(p->chain->layers[p->n]->file->path,
+		if (chain_same_file(p->chain->layers[p->n]->file->path,
 				 m->opts->into))
 			return 0;
 	return err_set(e, VHDX_E_INVAL, "%s: is no ancestor of %s (info "

@@ -31,6 +31,8 @@ equal content "$(vhdtool read --length 800M leaf.vhdx | sum)" "$before"
 
 status 2 vhdtool merge --depth 1 leaf.vhdx
 says err "2 levels deep"
+status 6 vhdtool merge one.vhdx
+says err "vhdtool merge leaf.vhdx"
 status 0 vhdtool merge --dry-run leaf.vhdx
 says out "a merge that was cut off"
 status 0 vhdtool merge --depth 2 leaf.vhdx

@@ -32,6 +32,7 @@ static void begin(void)
 	got = malloc(T_CHAIN_LEN);
 	memset(&opts, 0, sizeof(opts));
 	memset(told, 0, sizeof(told));
+	memset(others, 0, sizeof(others));
 	told_len = 0;
 	opts.file = on_file;
 	opts.children = others;
@@ -70,12 +71,16 @@ static void make_chain(unsigned cnt)
 	T_OK(t_chain_read(&tc, "/m/leaf", want));
 }
 
-static int merge(void)
+static int merge_of(const char *child)
 {
 	for (opts.children_cnt = 0; others[opts.children_cnt];)
 		opts.children_cnt++;
-	return merge_chain(&tc.oc.opener, tc.loop, "/m/leaf", &opts, &res,
-			   &t_err);
+	return merge_chain(&tc.oc.opener, tc.loop, child, &opts, &res, &t_err);
+}
+
+static int merge(void)
+{
+	return merge_of("/m/leaf");
 }
 
 static void shows(const char *path)
@@ -138,7 +143,6 @@ static void grandchildren_follow(void)
 	others[2] = "/x/grand";
 	opts.depth = 2;
 	T_OK(merge());
-	others[0] = others[1] = others[2] = NULL;
 	T_EQ_U64(res.relinked_cnt, 2);
 	T_EQ_U64(told[VHDX_MERGE_GRANDCHILD], 2);
 	shows("/m/grand");
@@ -156,7 +160,6 @@ static void kept_child_still_opens_and_those_between_do_not(void)
 	opts.depth = 3;
 	opts.keep = true;
 	T_OK(merge());
-	others[0] = NULL;
 	shows("/m/leaf");
 	shows("/m/grand");
 	shows("/m/base");
@@ -193,7 +196,6 @@ static void siblings_are_refused_and_only_force_breaks_them(void)
 	T_OK(t_chain_read(&tc, "/m/twin", got));
 	opts.force = true;
 	T_OK(merge());
-	others[0] = others[1] = NULL;
 	shows("/m/base");
 	T_FAILS(t_chain_read(&tc, "/m/other", got), VHDX_E_LINKAGE, "");
 	T_FAILS(t_chain_read(&tc, "/m/twin", got), VHDX_E_NOPARENT, "");
@@ -213,7 +215,6 @@ static void what_cannot_be_opened_may_be_a_child(void)
 	T_EQ_U64(told[VHDX_MERGE_UNKNOWN], 1);
 	opts.force = true;
 	T_OK(merge());
-	others[0] = NULL;
 	shows("/m/base");
 	end();
 }
@@ -341,6 +342,43 @@ static void canceled_merge_goes_on(void)
 	end();
 }
 
+static void cancel(const char *child)
+{
+	unsigned left = 0;
+
+	opts.progress.fn = stop;
+	opts.progress.arg = &left;
+	T_FAILS(merge_of(child), VHDX_E_CANCELED, "");
+	opts.progress.fn = NULL;
+}
+
+static void merge_that_waits_comes_before_others(void)
+{
+	begin();
+	make_chain(3);
+	others[0] = "/m/leaf";
+	others[1] = "/m/two";
+	opts.depth = 3;
+	cancel("/m/leaf");
+	opts.depth = 0;
+	T_FAILS(merge_of("/m/two"), VHDX_E_LINKAGE, "vhdtool merge /m/leaf");
+	T_OK(merge());
+	shows("/m/base");
+	end();
+	begin();
+	make_chain(3);
+	others[0] = "/m/leaf";
+	cancel("/m/two");
+	T_FAILS(merge(), VHDX_E_LINKAGE, "vhdtool merge /m/two");
+	opts.depth = 3;
+	T_FAILS(merge(), VHDX_E_LINKAGE, "vhdtool merge /m/two");
+	opts.depth = 0;
+	T_OK(merge_of("/m/two"));
+	T_OK(merge());
+	shows("/m/one");
+	end();
+}
+
 /* The merge stops when all is copied: the journal cannot be written again. */
 static void stop_before_links(void)
 {
@@ -399,7 +437,6 @@ static void empty_child_just_goes(void)
 	T_OK(t_chain_read(&tc, "/m/leaf", want));
 	others[0] = "/m/grand";
 	T_OK(merge());
-	others[0] = NULL;
 	shows("/m/base");
 	shows("/m/grand");
 	end();
@@ -532,6 +569,7 @@ static const struct t_test tests[] = {
 	T_TEST(depth_is_at_most_the_chains),
 	T_TEST(files_in_use_are_left_alone),
 	T_TEST(canceled_merge_goes_on),
+	T_TEST(merge_that_waits_comes_before_others),
 	T_TEST(what_was_written_in_between_is_merged_too),
 	T_TEST(changed_target_is_not_given_children),
 	T_TEST(foreign_journal_is_refused),
