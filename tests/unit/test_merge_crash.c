@@ -167,7 +167,7 @@ static void cut_everywhere(enum vhdx_format format, const char *target,
 		if (next == k)
 			break;
 	}
-	T_TRUE(looked_cnt > 100);
+	T_TRUE(looked_cnt > 60);
 	end();
 }
 
