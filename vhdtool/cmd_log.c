@@ -289,6 +289,10 @@ static int exec_discard(const struct cmd *c, int argc, char **argv)
 				"%s; to lose %s all the same, add --force",
 				msg_shell_word(pos[0]),
 				entries(state.entry_cnt, buf));
+	/* Its content, and so its id, will be another one. */
+	status = img_guard_children(pos[0], true, NULL);
+	if (status)
+		return status;
 	if (!a.dry_run && vhdx_log_discard(pos[0], &err))
 		return msg_err(pos[0], &err);
 	printf("%s the log with %s; the file may %s be inconsistent: vhdtool "

@@ -38,3 +38,12 @@ mv base.vhdx kept.vhdx
 vhdtool create base.vhdx 20M >/dev/null
 status 0 vhdtool write --search far base.vhdx <data
 equal "said about a namesake" "$(cat err)" ""
+
+# A VHD keeps its id when it is written to: the child would not even notice.
+vhdtool create base.vhd 20M >/dev/null
+vhdtool create --parent base.vhd child.avhd >/dev/null
+status 6 vhdtool write base.vhd <data
+says err "is the parent of child.avhd, which would show wrong data"
+status 0 vhdtool write child.avhd <data
+rm child.avhd
+status 0 vhdtool write base.vhd <data
