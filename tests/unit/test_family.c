@@ -20,6 +20,7 @@ static struct loop *loop;
 static struct vhdx_forest *forest;
 static unsigned live_cnt, most_cnt;
 static const char *unreadable;
+static bool torn; /* the next image is read while it is written */
 
 static int note_close(struct image *img, struct vhdx_err *e)
 {
@@ -67,8 +68,10 @@ static int note_open(struct file *f, enum vhdx_format format,
 	T_TRUE(!f->writable);
 	if (file_read(f, 0, &n, sizeof(n), e))
 		return e->code;
-	if (n.damaged)
+	if (n.damaged || torn) {
+		torn = false;
 		return err_corrupt(e, VHDX_OBJ_HEADER, 0, "2.2", "as told");
+	}
 	img = mem_zalloc(sizeof(*img));
 	if (!img || !set_ref(img, &n)) {
 		if (img)
@@ -276,9 +279,11 @@ static void damaged_image_might_be_anybodys_child(void)
 	start();
 	put("/b.vhdx", (struct note){ .id = 2 });
 	put("/x.vhdx", (struct note){ .damaged = true });
+	put("/y.vhdx", (struct note){ .damaged = true });
 	put("/c.vhdx", (struct note){ 3, 2, .path = ".\\x.vhdx" });
 	T_OK(scan("/", false, false));
 	T_EQ_U64(image("/x.vhdx")->code, VHDX_E_CORRUPT);
+	T_EQ_U64(image("/x.vhdx")->copy_cnt, 1);
 	T_TRUE(strstr(image("/x.vhdx")->err->text, "as told"));
 	T_EQ_U64(kin("/x.vhdx", "/b.vhdx"), VHDX_KIN_UNKNOWN);
 	T_EQ_U64(kin("/c.vhdx", "/x.vhdx"), VHDX_KIN_NONE);
@@ -328,6 +333,18 @@ static void busy_image_is_known_but_says_busy(void)
 	finish();
 }
 
+static void torn_read_is_repeated(void)
+{
+	start();
+	put("/b.vhdx", (struct note){ .id = 2 });
+	torn = true;
+	T_OK(scan("/", false, false));
+	T_TRUE(!torn);
+	T_EQ_U64(image("/b.vhdx")->code, 0);
+	T_TRUE(image("/b.vhdx")->known && !image("/b.vhdx")->err);
+	finish();
+}
+
 static void raw_content_under_an_image_name_is_damage(void)
 {
 	start();
@@ -359,7 +376,8 @@ static void leftovers_are_told_apart_from_images(void)
 	struct opener_mem_file *f;
 
 	start();
-	put("/.d.vhdx.0123abcd.tmp", (struct note){ .id = 4 });
+	f = put("/.d.vhdx.0123abcd.tmp", (struct note){ .id = 4 });
+	memimg_write(&f->img, f->img.size - 512, "conectix", 8);
 	put("/.e.vhdx.0123abcd.tmp", (struct note){ .id = 5 })->fail =
 		VHDX_E_BUSY;
 	put("/.f.vhdx.0123abcX.tmp", (struct note){ .id = 6 });
@@ -560,6 +578,7 @@ static const struct t_test tests[] = {
 	T_TEST(damaged_image_might_be_anybodys_child),
 	T_TEST(child_of_a_damaged_file_cannot_be_told),
 	T_TEST(busy_image_is_known_but_says_busy),
+	T_TEST(torn_read_is_repeated),
 	T_TEST(raw_content_under_an_image_name_is_damage),
 	T_TEST(other_names_are_known_by_content),
 	T_TEST(leftovers_are_told_apart_from_images),
