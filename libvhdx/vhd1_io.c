@@ -315,7 +315,7 @@ static int init_write(struct vhd1 *v, uint64_t end_off, struct vhdx_err *e)
 	v->end_off = end_off;
 	v->kept_end = end_off;
 	rc = vhd1_place_init(v, e);
-	if (rc == 0)
+	if (rc == 0 && !vhd1_has_parent(v))
 		rc = vhd1_bm_init(v, e);
 	return rc;
 }
