@@ -111,10 +111,39 @@ static void recover_some(struct jcase *c, struct disks *ds,
 	}
 }
 
+/* J6: the subject, if it is there and nobody stands on it. */
+static bool write_between(struct jcase *c, struct disks *ds,
+			  const struct crash_tree *t, uint64_t rng)
+{
+	struct joint *j = &c->j;
+	struct promise *p = &j->p[j->subject];
+	bool there = false;
+
+	for (unsigned k = 0; k < t->cnt; k++)
+		there |= strcmp(t->files[k].path, p->path) == 0;
+	if (!there || !j->op->in_use || disks_child_cnt(&j->ds, j->subject))
+		return false;
+	ds->d[0] = j->ds.d[j->subject];
+	ds->cnt = 1;
+	memimg_clone(&ds->d[0].view, &p->v[p->version_cnt - 1].view);
+	disks_fill(ds, 0, &rng, 4, j->v);
+	joint_version(p, &ds->d[0].view, 0, 0);
+	joint_version(&j->p[j->shown_by], &ds->d[0].view, 0, 0);
+	disks_free(ds);
+	return true;
+}
+
+static void forget_version(struct promise *p)
+{
+	memimg_free(&p->v[--p->version_cnt].view);
+}
+
 /* Runs the operation again on a tree; *o keeps the record. */
 static void rerun(struct jcase *c, const struct crash_tree *t, uint64_t seed,
-		  bool recover, struct opener_crash *o)
+		  bool recover, bool write, struct opener_crash *o)
 {
+	struct promise *p = &c->j.p[c->j.subject];
+	bool wrote = false;
 	struct crash_opts opts = habits(seed);
 	struct disks ds = { .loop = c->j.loop };
 	struct crash_tree now;
@@ -125,6 +154,8 @@ static void rerun(struct jcase *c, const struct crash_tree *t, uint64_t seed,
 	ds.opener = &o->opener;
 	if (recover)
 		recover_some(c, &ds, t, seed);
+	if (write && !c->j.v->bad)
+		wrote = write_between(c, &ds, t, seed);
 	if (c->j.v->bad)
 		return;
 	rc = c->j.op->run(&c->j, &o->opener, false, &e);
@@ -139,6 +170,10 @@ static void rerun(struct jcase *c, const struct crash_tree *t, uint64_t seed,
 		joint_look_final(&c->j, &now);
 	crash_tree_free(&now);
 	c->t->recoveries++;
+	if (wrote) {
+		forget_version(&c->j.p[c->j.shown_by]);
+		forget_version(p);
+	}
 }
 
 static void fail_again_at(struct jcase *c, struct opener_crash *first,
@@ -152,7 +187,7 @@ static void fail_again_at(struct jcase *c, struct opener_crash *first,
 	opener_crash_build(first, at, state, &t);
 	joint_look(&c->j, &t, since);
 	if (!c->j.v->bad) {
-		rerun(c, &t, state + 1, false, &o);
+		rerun(c, &t, state + 1, false, false, &o);
 		if (!c->j.v->bad)
 			opener_crash_fini(&o);
 	}
@@ -213,6 +248,7 @@ static void fail_once(struct jcase *c, struct opener_crash *run, uint64_t at,
 	struct joint *j = &c->j;
 	struct opener_crash o;
 	struct crash_tree t;
+	bool write;
 
 	c->at = at;
 	c->state = state;
@@ -225,8 +261,11 @@ static void fail_once(struct jcase *c, struct opener_crash *run, uint64_t at,
 	if (!j->v->bad)
 		joint_look(j, &t, at);
 	if (!j->v->bad) {
-		rerun(c, &t, state ^ at, state & 1, &o);
-		if (!j->v->bad && (joint_below(j, 6) == 0 || c->only->again))
+		write = at % 3 == 1;
+		rerun(c, &t, state ^ at, state & 1, write, &o);
+		/* The writing is no part of what may fail again. */
+		if (!j->v->bad && !(write && j->op->in_use) &&
+		    (joint_below(j, 6) == 0 || c->only->again))
 			fail_again(c, &o, at);
 		if (!j->v->bad)
 			opener_crash_fini(&o);

@@ -15,6 +15,7 @@
  * J4  That holds when the power fails during the second run too.
  * J5  Once the operation has returned 0, no choice shows anything but its
  *     result.
+ * J6  What is written to the image in between is in the result.
  */
 #ifndef JOINT_H
 #define JOINT_H
@@ -61,6 +62,7 @@ struct joint {
 	/* The operation's parameters. */
 	int subject; /* index of the image it is given */
 	char target[OPENER_CRASH_PATH];
+	int shown_by; /* J6: who shows the subject's content in the end */
 	unsigned depth;
 	uint64_t size_len;
 	bool keep;
@@ -80,6 +82,7 @@ struct joint_op {
 	int (*run)(struct joint *j, const struct opener *o, bool first,
 		   struct vhdx_err *e);
 	bool no_faults; /* fault.c does them */
+	bool in_use; /* J6 */
 };
 
 extern const struct joint_op joint_ops[];

@@ -30,6 +30,7 @@ static void promise_merge(struct joint *j, int target)
 
 	p->after = j->keep;
 	p->heir = j->keep ? -1 : target;
+	j->shown_by = target;
 	a->steady = false;
 	a->strict = true;
 	joint_version(a, &j->ds.d[j->subject].view, UINT64_MAX, UINT64_MAX);

@@ -183,16 +183,20 @@ static int compact_run(struct joint *j, const struct opener *o, bool first,
 #define VHDX VHDX_FORMAT_VHDX
 #define VHD VHDX_FORMAT_VHD
 
+#define OP(id, fmt, fn, ...) \
+	{ .name = id, .format = fmt, .plan = fn##_plan, .run = fn##_run, \
+	  __VA_ARGS__ }
+
 const struct joint_op joint_ops[] = {
-	{ "j-write", VHDX, write_plan, write_run, true },
-	{ "j-writevhd", VHD, write_plan, write_run, true },
-	{ "j-relink", VHDX, relink_plan, relink_run, false },
-	{ "j-relinkvhd", VHD, relink_plan, relink_run, false },
-	{ "j-merge", VHDX, joint_merge_plan, joint_merge_run, false },
-	{ "j-mergevhd", VHD, joint_merge_plan, joint_merge_run, false },
-	{ "j-compact", VHDX, compact_plan, compact_run, false },
-	{ "j-compactvhd", VHD, compact_plan, compact_run, false },
-	{ "j-resize", VHDX, joint_resize_plan, joint_resize_run, false },
-	{ "j-set", VHDX, set_plan, set_run, false },
+	OP("j-write", VHDX, write, .no_faults = true),
+	OP("j-writevhd", VHD, write, .no_faults = true),
+	OP("j-relink", VHDX, relink),
+	OP("j-relinkvhd", VHD, relink),
+	OP("j-merge", VHDX, joint_merge, .in_use = true),
+	OP("j-mergevhd", VHD, joint_merge, .in_use = true),
+	OP("j-compact", VHDX, compact),
+	OP("j-compactvhd", VHD, compact),
+	OP("j-resize", VHDX, joint_resize),
+	OP("j-set", VHDX, set),
 };
 const size_t joint_op_cnt = ARRAY_LEN(joint_ops);
