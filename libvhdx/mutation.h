@@ -39,6 +39,10 @@
 	  "C7: metadata items and their table change in one log entry") \
 	M(RELINK_PROVES, \
 	  "no parent is recorded that is not proved to be the one") \
+	M(VHD_RESIZE_BLANK, \
+	  "E2: what comes into sight of a VHD is zeros before it does") \
+	M(VHD_RESIZE_OLD_FOOTER, \
+	  "F2: a fixed VHD's old footer is zeros before it is in sight") \
 	M(RESIZE_TOGETHER, \
 	  "Z1 Z4: size and entries change in one log entry") \
 	M(RESIZE_BLANK, \

@@ -28,6 +28,7 @@ static int starts_with(struct file *f, uint64_t off, const char *text,
 static int has_vhd_cookie(struct file *f, bool *out, struct vhdx_err *e)
 {
 	uint64_t back = VHD1_FOOTER_LEN;
+	struct vhd1_copy lost;
 	int rc;
 
 	*out = false;
@@ -36,6 +37,8 @@ static int has_vhd_cookie(struct file *f, bool *out, struct vhdx_err *e)
 	rc = starts_with(f, 0, VHD1_COOKIE, out, e);
 	for (; rc == 0 && !*out && back >= VHD1_FOOTER_LEN - 1; back--)
 		rc = starts_with(f, f->size - back, VHD1_COOKIE, out, e);
+	if (rc == 0 && !*out)
+		rc = vhd1_find_lost_footer(f, &lost, out, e);
 	return rc;
 }
 

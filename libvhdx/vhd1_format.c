@@ -145,6 +145,18 @@ void vhd1_footer_lead(uint8_t b[VHD1_FOOTER_LEN], uint64_t data_off)
 		 vhd1_checksum(b, VHD1_FOOTER_LEN, FOOTER_SUM_POS));
 }
 
+void vhd1_footer_resize(uint8_t b[VHD1_FOOTER_LEN], uint64_t size_len)
+{
+	struct vhd1_chs g = vhd1_chs_of(size_len);
+
+	put_be64(b + 48, size_len);
+	put_be16(b + 56, g.cyl);
+	b[58] = g.heads;
+	b[59] = g.spt;
+	put_be32(b + FOOTER_SUM_POS,
+		 vhd1_checksum(b, VHD1_FOOTER_LEN, FOOTER_SUM_POS));
+}
+
 void vhd1_footer_name(uint8_t b[VHD1_FOOTER_LEN], const uint8_t uuid[16])
 {
 	memcpy(b + 68, uuid, 16);

@@ -84,6 +84,8 @@ void vhd1_footer_encode(const struct vhd1_footer *in,
 
 /* Leads an encoded footer to a header at data_off; the rest of it stays. */
 void vhd1_footer_lead(uint8_t b[VHD1_FOOTER_LEN], uint64_t data_off);
+/* Gives it another size, and the geometry for that. */
+void vhd1_footer_resize(uint8_t b[VHD1_FOOTER_LEN], uint64_t size_len);
 /* Gives it another unique id. */
 void vhd1_footer_name(uint8_t b[VHD1_FOOTER_LEN], const uint8_t uuid[16]);
 

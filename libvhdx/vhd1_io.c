@@ -62,6 +62,7 @@
 #include "mutation.h"
 #include "vhd1_compact.h"
 #include "vhd1_relink.h"
+#include "vhd1_resize.h"
 #include "vhd1_sectors.h"
 
 static struct vhd1 *vhd1_of(struct image *img)
@@ -304,6 +305,7 @@ static const struct image_ops vhd1_ops = {
 	.close = vhd1_close,
 	.set_parent = vhd1_set_parent,
 	.compact = vhd1_compact,
+	.resize = vhd1_resize,
 	.adopt = vhd1_adopt,
 	.set = vhd1_set_disk,
 };

@@ -45,6 +45,93 @@ static int read_end(struct file *f, struct vhd1_copy *c, struct vhdx_err *e)
 	return rc;
 }
 
+/* ---- a fixed disk whose growth was cut short ------------------------------ */
+
+#define LOOK_LEN MIB
+
+/* The end of the last range of the file that the host does not know to be
+ * zeros. */
+static int last_data_end(struct file *f, uint64_t *end, struct vhdx_err *e)
+{
+	uint64_t low = 0, high = f->size, off, len = 1;
+	int rc = 0;
+
+	while (!rc && high - low > VHD1_SECTOR) {
+		uint64_t mid = low + (high - low) / 2;
+
+		rc = file_next_data(f, mid, &off, &len, e);
+		if (len)
+			low = u64_min(u64_max(mid, off), high);
+		else
+			high = mid;
+	}
+	for (*end = low, len = 1; !rc && len;) {
+		rc = file_next_data(f, *end, &off, &len, e);
+		if (!rc && len)
+			*end = off + len;
+	}
+	return rc;
+}
+
+/* The sector of the last byte that is not 0 before `end`, if near. */
+static int last_sector(struct file *f, uint64_t end, uint64_t *off, bool *found,
+		       struct vhdx_err *e)
+{
+	uint64_t stop = end > LOOK_LEN ? end - LOOK_LEN : 0;
+	uint8_t b[4096];
+
+	*found = false;
+	while (end > stop) {
+		uint64_t at = align_down(end - 1, sizeof(b));
+		size_t len = (size_t)(end - at);
+		int rc = file_read(f, at, b, len, e);
+
+		if (rc)
+			return rc;
+		while (len && !b[len - 1])
+			len--;
+		*found = len > 0;
+		*off = align_down(at + len - *found, VHD1_SECTOR);
+		if (*found)
+			return 0;
+		end = at;
+	}
+	return 0;
+}
+
+static bool all_zero(const uint8_t *b, size_t len)
+{
+	while (len && !b[len - 1])
+		len--;
+	return len == 0;
+}
+
+int vhd1_find_lost_footer(struct file *f, struct vhd1_copy *c, bool *found,
+			  struct vhdx_err *e)
+{
+	uint64_t end, off;
+	int rc;
+
+	*found = false;
+	if (f->size < 2 * VHD1_FOOTER_LEN)
+		return 0;
+	rc = read_copy(f, f->size - VHD1_FOOTER_LEN, VHD1_FOOTER_LEN, c, e);
+	if (rc || !all_zero(c->raw, sizeof(c->raw)))
+		return rc;
+	rc = last_data_end(f, &end, e);
+	if (!rc)
+		rc = last_sector(f, end, &off, found, e);
+	if (rc || !*found)
+		return rc;
+	*found = false;
+	if (off > f->size - VHD1_FOOTER_LEN)
+		return 0;
+	rc = read_copy(f, off, VHD1_FOOTER_LEN, c, e);
+	*found = !rc && c->valid && c->f.type == VHD1_FIXED &&
+		 c->f.current_len == off;
+	return rc;
+}
+
 static void reject(struct vhd1_copy *c, const char *why)
 {
 	c->valid = false;
@@ -97,6 +184,14 @@ int vhd1_footers_load(struct file *f, struct vhd1_footers *out,
 	int rc = read_end(f, &out->end, e);
 	if (rc == 0)
 		rc = read_copy(f, 0, VHD1_FOOTER_LEN, &out->head, e);
+	if (rc == 0 && !out->end.cookie && !out->head.cookie) {
+		struct vhd1_copy lost;
+		bool found;
+
+		rc = vhd1_find_lost_footer(f, &lost, &found, e);
+		if (rc == 0 && found)
+			out->end = lost;
+	}
 	if (rc)
 		return rc;
 	choose(out);

@@ -45,6 +45,12 @@ struct vhd1_footers {
 int vhd1_footers_load(struct file *f, struct vhd1_footers *out,
 		      struct vhdx_err *e) must_check;
 
+/* Neither end of the file has a footer, and the last sector is zeros: is the
+ * last thing before them the footer of a fixed disk that fits there exactly?
+ * Then the file was being made longer, for the disk to grow, and no more. */
+int vhd1_find_lost_footer(struct file *f, struct vhd1_copy *c, bool *found,
+			  struct vhdx_err *e) must_check;
+
 /* Both are valid, but not the same. Grave: they disagree on the size, the type
  * or the place of the header, and it was no interrupted switch, so that one
  * cannot simply replace the other. */

@@ -14,6 +14,7 @@
 
 #include "vhd1_image.h"
 #include "vhd1_parent.h"
+#include "vhd1_resize.h"
 
 struct opening {
 	struct file *f;
@@ -106,11 +107,31 @@ static void fill_info(const struct opening *op, struct vhdx_info *info)
 	creator_text(f, info->creator, sizeof(info->creator));
 }
 
+/* The file goes on behind the footer: it was to become longer
+ * (vhd1_resize_fixed.c, F3). */
+static int cut_behind(struct opening *op, struct vhdx_err *e)
+{
+	const struct vhd1_copy *end = &op->ft.end;
+	int rc;
+
+	if (op->f->size <= end->off + VHD1_FOOTER_LEN)
+		return 0;
+	tell(op, "the file was to become longer, but its footer did not move: "
+	     "the %ju bytes behind it are nothing%s",
+	     (uintmax_t)(op->f->size - end->off - end->len),
+	     for_writing(op) ? ", and given back" : "");
+	if (!for_writing(op))
+		return 0;
+	rc = file_truncate(op->f, end->off + end->len, e);
+	return rc ? rc : file_sync(op->f, e);
+}
+
 static int open_fixed(struct opening *op, struct image **out,
 		      struct vhdx_err *e)
 {
 	const struct vhd1_copy *end = &op->ft.end;
 	struct vhdx_info info;
+	int rc;
 
 	if (op->size_len > end->off)
 		return err_corrupt(e, VHDX_OBJ_FOOTER, end->off, "VHD",
@@ -118,8 +139,12 @@ static int open_fixed(struct opening *op, struct image **out,
 				   "but only %ju come before it",
 				   (uintmax_t)op->size_len,
 				   (uintmax_t)end->off);
+	rc = cut_behind(op, e);
+	if (rc)
+		return rc;
 	fill_info(op, &info);
-	return raw_window_open(op->f, op->o, &info, NULL, out, e);
+	return raw_window_open(op->f, op->o, &info, vhd1_fixed_resize, out,
+			       e);
 }
 
 static void tell_bad(void *arg, uint32_t blk, const char *text)

@@ -33,6 +33,7 @@ table='
 6 vhdx_pages vhdx_items vhdx_relink vhdx_adopt vhdx_set
 6 vhd1_set
 7 relink disk_set chain_check
+6 vhd1_resize vhd1_resize_fixed
 6 blank image_size vhdx_resize vhdx_resize_bat
 0 parttab
 8 resize
@@ -99,7 +100,7 @@ $1 == "F" {
 		bad("L8 sees images through image.h")
 	if (a == 7 && b >= 2 && b <= 6 && to != "image" && to != "locator")
 		bad("L7 sees images through image.h")
-	common = to == "image" || to == "check" || to == "raw" || to == "locator"
+	common = to == "image" || to == "check" || to == "raw" || to == "locator" || to == "blank"
 	if (b >= 2 && !common && from != "probe" &&
 	    (from ~ /^vhd1_/) != (to ~ /^vhd1_/))
 		bad("VHD and VHDX are strangers")
