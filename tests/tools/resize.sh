@@ -51,6 +51,28 @@ for type in dynamic fixed; do
 	rm disk.vhdx
 done
 
+# VHD: it grows.
+for type in dynamic fixed; do
+	vhdtool create --type $type disk.vhd 10M >/dev/null
+	pattern 3 3000000 | vhdtool write disk.vhd >/dev/null
+	vhdtool read disk.vhd >model
+	status 0 vhdtool resize disk.vhd +100M
+	same disk.vhd
+	status 0 vhdtool resize disk.vhd 2G
+	status 0 vhdtool check disk.vhd
+	if command -v qemu-img >/dev/null; then
+		vhdtool convert disk.vhd disk.raw >/dev/null
+		qemu-img compare -f vpc -F raw disk.vhd disk.raw >/dev/null ||
+			fail "qemu-img reads something else"
+		rm disk.raw
+	fi
+	status 1 vhdtool resize --shrink disk.vhd 10M
+	says err "can only grow"
+	status 2 vhdtool resize disk.vhd 2041G
+	says err "up to 2040 GiB"
+	rm disk.vhd
+done
+
 # Raw.
 pattern 2 1M >disk.raw
 cp disk.raw model
