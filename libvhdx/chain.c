@@ -237,6 +237,23 @@ static void tell_time(const struct walk *w, const char *path)
 	w->opts->msg(w->opts->msg_arg, text);
 }
 
+/* VHDX: a merge gives its target the second id before it copies. The child that
+ * is merged shows what it should; a file between the two does not. */
+static void tell_merge(const struct walk *w, const struct image *parent)
+{
+	const struct image *child = child_of(w);
+	char text[512];
+
+	if (!w->opts->msg || w->c->cnt > 1 || child->parent->linkage_cnt < 2 ||
+	    guid_eq(&child->parent->linkage[0], &parent->identity))
+		return;
+	snprintf(text, sizeof(text), "%s: a merge of it into %s was begun and "
+		 "is not finished; if it was that of a child of it, what it "
+		 "shows now is a mixture", child->file->path,
+		 parent->file->path);
+	w->opts->msg(w->opts->msg_arg, text);
+}
+
 static bool try_parent(void *arg, const char *path, const char *why)
 {
 	struct walk *w = arg;
@@ -263,6 +280,7 @@ static bool try_parent(void *arg, const char *path, const char *why)
 	if (chain_is_parent(child_of(w), img)) {
 		tell(w, path, why);
 		tell_time(w, path);
+		tell_merge(w, img);
 		w->found = img;
 		w->why = why;
 		return true;

@@ -352,6 +352,41 @@ static void cancel(const char *child)
 	opts.progress.fn = NULL;
 }
 
+/* The merge stops when all is copied, at the first file that is to go. */
+static void stop_before_links(void)
+{
+	tc.oc.fault = (struct fault_rule){ .ops = FAULT_REMOVE, .nth = 1,
+					   .sys_errno = EIO };
+	T_FAILS(merge(), VHDX_E_IO, "the same command goes on");
+	tc.oc.fault = (struct fault_rule){ 0 };
+}
+
+static void note(void *arg, const char *text)
+{
+	snprintf(arg, 512, "%s", text);
+}
+
+static void file_in_between_is_not_shown_without_a_word(void)
+{
+	char said[512] = "";
+	struct chain_opts co = { .msg = note, .msg_arg = said };
+	struct chain *c;
+
+	begin();
+	make_chain(2);
+	opts.depth = 2;
+	tc.oc.fault = (struct fault_rule){ .ops = FAULT_PUT, .nth = 2,
+					   .sys_errno = EIO };
+	T_FAILS(merge(), VHDX_E_IO, "/m/leaf.merge");
+	T_OK(chain_open(&tc.oc.opener, tc.loop, "/m/leaf", &co, &c, &t_err));
+	T_OK(chain_close(c, &t_err));
+	CU_ASSERT_STRING_EQUAL_FATAL(said, "");
+	T_OK(chain_open(&tc.oc.opener, tc.loop, "/m/one", &co, &c, &t_err));
+	T_OK(chain_close(c, &t_err));
+	T_TRUE(strstr(said, "a mixture"));
+	end();
+}
+
 static void merge_that_waits_comes_before_others(void)
 {
 	begin();
@@ -377,15 +412,6 @@ static void merge_that_waits_comes_before_others(void)
 	T_OK(merge());
 	shows("/m/one");
 	end();
-}
-
-/* The merge stops when all is copied: the journal cannot be written again. */
-static void stop_before_links(void)
-{
-	tc.oc.fault = (struct fault_rule){ .ops = FAULT_REMOVE, .nth = 1,
-					   .sys_errno = EIO };
-	T_FAILS(merge(), VHDX_E_IO, "the same command goes on");
-	tc.oc.fault = (struct fault_rule){ 0 };
 }
 
 static void what_was_written_in_between_is_merged_too(void)
@@ -569,6 +595,7 @@ static const struct t_test tests[] = {
 	T_TEST(depth_is_at_most_the_chains),
 	T_TEST(files_in_use_are_left_alone),
 	T_TEST(canceled_merge_goes_on),
+	T_TEST(file_in_between_is_not_shown_without_a_word),
 	T_TEST(merge_that_waits_comes_before_others),
 	T_TEST(what_was_written_in_between_is_merged_too),
 	T_TEST(changed_target_is_not_given_children),
