@@ -172,7 +172,7 @@ static void tell_obstacles(const struct job *j, const struct vhdx_err *err)
 {
 	size_t i;
 	const json_t *v;
-	if (err->code == VHDX_E_LINKAGE)
+	if (err->code == VHDX_E_LINKAGE && !j->args->dry_run)
 		json_array_foreach(j->siblings, i, v)
 			msg_note(json_string_value(v),
 				 "would be broken by the merge");
@@ -212,11 +212,13 @@ static int run(struct job *j)
 		int status = out_json(json_incref(j->root));
 		return code ? msg_err(j->child, &err) : status;
 	}
+	/* A dry run that ends in a refusal still tells what it has found. */
+	if (!code || (a->dry_run && j->target))
+		print_text(j, &res);
+	if (!code)
+		return STATUS_OK;
 	tell_obstacles(j, &err);
-	if (code)
-		return msg_err(j->child, &err);
-	print_text(j, &res);
-	return STATUS_OK;
+	return msg_err(j->child, &err);
 }
 
 static int exec_merge(const struct cmd *c, int argc, char **argv)

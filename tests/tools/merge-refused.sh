@@ -41,6 +41,8 @@ vhdtool create --parent one.vhdx twin.vhdx >/dev/null
 refused 6 "twin.vhdx" leaf.vhdx
 refused 6 "twin.vhdx" --depth 2 leaf.vhdx
 refused 6 "twin.vhdx" --dry-run leaf.vhdx
+says out "twin.vhdx: would be broken"
+says out "leaf.vhdx: 5120 (5 KiB) of data"
 mkdir far
 mv twin.vhdx far
 refused 6 "far/twin.vhdx" --children far/twin.vhdx leaf.vhdx
@@ -57,7 +59,7 @@ for file in base one leaf; do
 	vhdtool write --force $file.vhdx <pipe >/dev/null 2>&1 &
 	pid=$!
 	exec 9>pipe
-	for _ in $(seq 100); do
+	for _ in $(seq 1000); do
 		vhdtool info $file.vhdx >/dev/null 2>&1 || break
 		sleep 0.02
 	done
