@@ -15,6 +15,8 @@
  *      and nothing else changes.
  *  F3  A read-only open changes no byte.
  *  F4  What repair says it has mended is not found again.
+ *  F5  A chain reads as its layers, asked one by one, say; parents never
+ *      change.
  *  F5  A child with another parent holds what it held.
  */
 #ifndef FUZZ_H
@@ -36,12 +38,24 @@ uint16_t fuzz_u16(struct fuzz_in *in);
 uint32_t fuzz_u32(struct fuzz_in *in);
 uint64_t fuzz_u64(struct fuzz_in *in);
 
+/* A value that may mean something where `old` is. */
+uint64_t fuzz_value(struct fuzz_in *in, uint64_t old);
+
+/* The checksum of a header or region table copy. */
+void fuzz_mend(struct memimg *img, uint64_t off, size_t len);
+
 /* The loop all images of this process belong to. */
 struct loop *fuzz_loop(void);
 
 /* Makes *img, to be freed by the caller, and takes all of the input. */
 void fuzz_image(struct fuzz_in *in, enum vhdx_format format,
 		struct memimg *img);
+
+/* A chain of VHDX images, leaf first, bits and all, to be freed by the caller.
+ * Takes all of the input. The files name each other as FUZZ_LAYER_PATH. */
+#define FUZZ_LAYERS 4u
+#define FUZZ_LAYER_PATH "/l%u" /* 0: the leaf */
+void fuzz_layers(struct fuzz_in *in, struct memimg imgs[FUZZ_LAYERS]);
 
 /* Opens img (borrowed) as a file. */
 struct file *fuzz_file(struct memimg *img, bool writable);

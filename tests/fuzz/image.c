@@ -282,7 +282,7 @@ static uint64_t pick_off(const struct area *a, struct fuzz_in *in)
 	return a->off + (n & 0x8000 ? n : n * 4u) % a->len;
 }
 
-static uint64_t pick_value(struct fuzz_in *in, uint64_t old)
+uint64_t fuzz_value(struct fuzz_in *in, uint64_t old)
 {
 	static const uint64_t special[] = {
 		0, 1, 2, 6, 7, 512, 4096, 65536, MIB, 2 * MIB, 4 * MIB,
@@ -315,7 +315,7 @@ static void patch_field(struct base *b, struct fuzz_in *in, struct memimg *img)
 
 		v |= (uint64_t)raw[at] << (8 * i);
 	}
-	v = pick_value(in, v);
+	v = fuzz_value(in, v);
 	for (unsigned i = 0; i < width; i++) {
 		unsigned at = b->format == VHDX_FORMAT_VHD ? width - 1 - i : i;
 
@@ -395,7 +395,7 @@ static void patch_log(struct base *b, struct fuzz_in *in, struct memimg *img)
 		struct fmt_log_desc d = {
 			.zero = how & 1, .seq = h.seq,
 			.zero_len = fuzz_u8(in) * UINT64_C(4096),
-			.file_off = how & 2 ? pick_value(in, a.off) : a.off };
+			.file_off = how & 2 ? fuzz_value(in, a.off) : a.off };
 		uint8_t page[4096];
 
 		memset(page, how, sizeof(page));
@@ -419,7 +419,7 @@ static void patch_log(struct base *b, struct fuzz_in *in, struct memimg *img)
 
 /* ---- checksums ----------------------------------------------------------- */
 
-static void mend(struct memimg *img, uint64_t off, size_t len)
+void fuzz_mend(struct memimg *img, uint64_t off, size_t len)
 {
 	static uint8_t buf[FMT_REGION_LEN];
 
@@ -472,9 +472,9 @@ static void mend_all(const struct base *b, unsigned keep, struct memimg *img)
 	}
 	for (int i = 0; i < 2; i++) {
 		if (!(keep & KEEP_HEADER_SUMS))
-			mend(img, FMT_HEADER_OFF(i), FMT_HEADER_LEN);
+			fuzz_mend(img, FMT_HEADER_OFF(i), FMT_HEADER_LEN);
 		if (!(keep & KEEP_REGION_SUMS))
-			mend(img, FMT_REGION_OFF(i), FMT_REGION_LEN);
+			fuzz_mend(img, FMT_REGION_OFF(i), FMT_REGION_LEN);
 	}
 	if (!(keep & KEEP_LOG_SUMS))
 		mend_log(b, img);
@@ -500,9 +500,9 @@ void fuzz_image(struct fuzz_in *in, enum vhdx_format format,
 		struct memimg *img)
 {
 	unsigned first = fuzz_u8(in);
+	unsigned more = (unsigned)ARRAY_LEN(bases) - FIRST_BASES;
 	unsigned at = first < 0xe0 ? first % FIRST_BASES
-				   : FIRST_BASES + first %
-					     (ARRAY_LEN(bases) - FIRST_BASES);
+				   : FIRST_BASES + first % more;
 	unsigned keep = fuzz_u8(in);
 
 	while (bases[at].format != format)
