@@ -99,7 +99,7 @@ static void add_part(struct ptab *t, uint64_t lba, uint64_t cnt,
 	t->out->end_len = u64_max(t->out->end_len, end);
 }
 
-/* ---- MBR ------------------------------------------------------------------ */
+/* ---- MBR ----------------------------------------------------------------- */
 
 static const uint8_t *mbr_entry(const uint8_t *b, int i)
 {
@@ -178,7 +178,7 @@ static int load_mbr(struct ptab *t, uint32_t sector_len, struct vhdx_err *e)
 	return rc;
 }
 
-/* ---- GPT ------------------------------------------------------------------ */
+/* ---- GPT ----------------------------------------------------------------- */
 
 static bool header_is_right(struct ptab *t, uint8_t *b, uint64_t lba,
 			    uint32_t sector_len)

@@ -20,7 +20,7 @@ struct parttab {
 	uint32_t sector_len;
 	unsigned part_cnt;
 	uint64_t end_len; /* where the last partition ends, bytes */
-	/* What a disk must have for them, and for a GPT's backup behind them. */
+	/* What a disk must have for them, and a GPT's backup behind them. */
 	uint64_t min_len;
 	struct vhdx_err why; /* DAMAGED */
 };

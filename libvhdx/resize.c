@@ -127,7 +127,7 @@ static int find_data(struct job *j, uint64_t from, uint64_t *end,
 	return rc;
 }
 
-/* ---- may it be cut off? --------------------------------------------------- */
+/* ---- may it be cut off? ------------------------------------------------- */
 
 static int refuse_parts(const struct job *j, uint64_t min, struct vhdx_err *e)
 {
@@ -182,7 +182,7 @@ static int check_shrink(struct job *j, struct vhdx_err *e)
 	return j->r->new_len < min ? refuse_parts(j, min, e) : 0;
 }
 
-/* ---- space ---------------------------------------------------------------- */
+/* ---- space -------------------------------------------------------------- */
 
 static uint64_t need_len(const struct job *j)
 {
@@ -213,7 +213,7 @@ static int check_space(struct job *j, struct vhdx_err *e)
 		       j->r->need_len, have, j->r->need_len - have);
 }
 
-/* ---- all of it ------------------------------------------------------------ */
+/* ---- all of it ---------------------------------------------------------- */
 
 static int work(struct job *j, struct vhdx_err *e)
 {

@@ -98,6 +98,30 @@ static void check_fixed(struct vhd1_check *k)
 			   (uintmax_t)(end->off - k->size_len));
 }
 
+/* A growth that was cut short (vhd1_resize_fixed.c, F3). */
+static int check_behind(struct vhd1_check *k, struct vhdx_err *e)
+{
+	uint64_t end = k->ft.end.off + k->ft.end.len, len;
+	enum check_fix fix = check_fix_state(k->c);
+	int rc = 0;
+
+	if (k->f->size <= end)
+		return 0;
+	len = k->f->size - end;
+	if (fix == CHECK_FIXED)
+		rc = file_truncate(k->f, end, e);
+	else
+		k->c->result->leaked_len += len;
+	if (!rc && fix == CHECK_FIXED)
+		rc = file_sync(k->f, e);
+	if (rc)
+		return rc;
+	check_say(k->c, VHDX_SEV_WARNING, fix, VHDX_OBJ_PAYLOAD, end, SPEC,
+		  "%ju bytes behind the footer belong to nothing: the disk was "
+		  "to grow, but its footer did not move", (uintmax_t)len);
+	return 0;
+}
+
 /* ---- footers and the end of the file ------------------------------------- */
 
 static void check_missing(struct vhd1_check *k, enum check_fix fix)
@@ -349,10 +373,12 @@ int vhd1_image_check(struct check *c, struct vhdx_err *e)
 		return err_set(e, VHDX_E_NOMEM, "no memory for a buffer");
 	check_sizes(&k);
 	check_flags(&k);
-	if (k.ft.use->f.type == VHD1_FIXED)
+	if (k.ft.use->f.type == VHD1_FIXED) {
 		check_fixed(&k);
-	else
+		rc = check_behind(&k, e);
+	} else {
 		rc = check_dynamic(&k, e);
+	}
 	vhd1_bat_free(&k.bat);
 	mem_free(k.buf);
 	mem_free(k.bits);

@@ -45,7 +45,7 @@ static int read_end(struct file *f, struct vhd1_copy *c, struct vhdx_err *e)
 	return rc;
 }
 
-/* ---- a fixed disk whose growth was cut short ------------------------------ */
+/* ---- a fixed disk whose growth was cut short ---------------------------- */
 
 #define LOOK_LEN MIB
 

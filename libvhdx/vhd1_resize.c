@@ -35,7 +35,8 @@ struct room {
 int vhd1_only_grows(const struct image *img, struct vhdx_err *e)
 {
 	return err_set(e, VHDX_E_UNSUPPORTED, "%s: a VHD can only grow; to "
-		       "make it smaller, convert it to a VHDX", img->file->path);
+		       "make it smaller, convert it to a VHDX",
+		       img->file->path);
 }
 
 /* ---- the last block ------------------------------------------------------ */
@@ -75,9 +76,9 @@ static int complete_last_block(struct vhd1 *v, struct vhdx_err *e)
 	if (is_hit(v, last))
 		return err_obj(e, VHDX_E_UNSUPPORTED, VHDX_OBJ_BAT,
 			       b->off + (uint64_t)last * 4, "VHD",
-			       "%s: its last block was cut short, and something "
-			       "else comes behind it: it cannot grow; convert "
-			       "it", v->img.file->path);
+			       "%s: its last block was cut short, and "
+			       "something else comes behind it: it cannot "
+			       "grow; convert it", v->img.file->path);
 	end = vhd1_bat_off(b, last) + b->bitmap_len + b->block_len;
 	if (end > v->end_off) {
 		v->end_off = v->kept_end = end;
@@ -210,7 +211,7 @@ static int enlarge(struct vhd1 *v, uint64_t cnt, uint64_t size_len,
 	return rc;
 }
 
-/* ---- all of it ------------------------------------------------------------ */
+/* ---- all of it ---------------------------------------------------------- */
 
 static int check_table(const struct vhd1 *v, uint64_t need, bool moves,
 		       struct vhdx_err *e)

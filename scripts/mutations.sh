@@ -22,6 +22,7 @@ look()
 	RELINK_PROVES) suite=relink ;;
 	MERGE_JOURNAL_FIRST) suite=merge_crash ;; # else files are left over
 	MERGE_*) suite=merge_crash where='--profile j-merge' ;;
+	VHD_RESIZE_*) suite=vhd1_resize ;;
 	RESIZE_*) suite=vhdx_resize where='--profile j-resize' ;;
 	COMPACT_*) suite=vhdx_compact where='--profile j-compact' ;;
 	OWNER_*) suite=owner where='--profile forest' ;;
@@ -68,61 +69,6 @@ while IFS=$'\t' read -r name rule; do
 	if [ -n "$suite" ]; then
 		by_suite "$name" && verdict="caught by the unit suite $suite" ||
 			verdict="MISSED by the unit suite $suite"
-	profile=()
-	case $name in
-	VHD_CHILD_* | VHD_BITS_* | VHD_SYNC_AFTER_BITS)
-		profile=(--profile vhdchild) ;;
-	VHD_*) profile=(--profile vhd) ;; # no other can see it
-	esac
-	case $name in
-	SESSION_VISIBLE | ITEMS_TOGETHER)
-		out=$(by_suite vhdx_items "$name")
-		rc=$?
-		;;
-	RELINK_PROVES)
-		out=$(by_suite relink "$name")
-		rc=$?
-		;;
-	VHD_HEADER_FIRST | VHD_COPY_FOLLOWS)
-		out=$(by_suite vhd1_relink "$name")
-		rc=$?
-		;;
-	VHD_COMPACT_*)
-		out=$(by_suite vhd1_compact "$name")
-		rc=$?
-		;;
-	COMPACT_*)
-		out=$(by_suite vhdx_compact "$name")
-		rc=$?
-		;;
-	VHD_RESIZE_*)
-		out=$(by_suite vhd1_resize "$name")
-		rc=$?
-		;;
-	RESIZE_*)
-		out=$(by_suite vhdx_resize "$name")
-		rc=$?
-		;;
-	OWNER_*)
-		out=$(by_suite owner "$name")
-		rc=$?
-		;;
-	MERGE_*)
-		out=$(by_suite merge_crash "$name")
-		rc=$?
-		;;
-	*)
-		out=$($crash "${profile[@]}" --mutation "$name" \
-			--expect-failure --seconds "$limit" 2>/dev/null)
-		rc=$?
-		;;
-	esac
-	printf '%-22s %s\n%22s %s (%d s)\n' "$name" "$rule" '' \
-		"$(echo "$out" | tail -n 1 | cut -c1-120)" $((SECONDS - began))
-	if [ $rc = 0 ]; then
-		caught=$((caught + 1))
-	else
-		missed=$((missed + 1))
 	fi
 	if [ -n "$where" ]; then
 		by_power "$name" && verdict+=${verdict:+, }$out ||
