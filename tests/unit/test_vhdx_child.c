@@ -190,6 +190,36 @@ static void a_whole_block_needs_no_bitmap(void)
 	end();
 }
 
+/* Its chunk has a bitmap, in which its bits are clear. */
+static void bits_of_a_whole_block_mean_nothing(void)
+{
+	begin(MIB, 512);
+	put(5 * MIB + 512, 512, 1);
+	put(6 * MIB, MIB, 2);
+	check_all();
+	close_child();
+	open_child(0);
+	check_all();
+	close_child();
+	end();
+}
+
+/* IsVirtualDisk: a guest must not see another disk after a checkpoint. */
+static void a_child_is_the_same_disk_in_another_file(void)
+{
+	struct vhdx_info child, parent;
+	const char *path;
+
+	begin(MIB, 512);
+	vhdx_get_layer(blk, 0, &child, &path);
+	vhdx_get_layer(blk, 1, &parent, &path);
+	T_TRUE(memcmp(child.disk_id, parent.disk_id, 16) == 0);
+	T_TRUE(memcmp(child.data_write_guid, parent.data_write_guid,
+		      16) != 0);
+	close_child();
+	end();
+}
+
 static void zeroes_never_show_the_parent(void)
 {
 	begin(2 * MIB, 512);
@@ -350,6 +380,8 @@ static const struct t_test tests[] = {
 	T_TEST(an_empty_child_shows_its_parent),
 	T_TEST(a_sector_written_hides_that_sector_only),
 	T_TEST(a_whole_block_needs_no_bitmap),
+	T_TEST(bits_of_a_whole_block_mean_nothing),
+	T_TEST(a_child_is_the_same_disk_in_another_file),
 	T_TEST(zeroes_never_show_the_parent),
 	T_TEST(a_discarded_block_forgets_its_old_bits),
 	T_TEST(random_work_matches_the_model),
