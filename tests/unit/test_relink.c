@@ -90,6 +90,7 @@ static void begin(void)
 	create("/v/base", 512);
 	create_child("/v/child", "/v/base");
 	create("/new/other", 512);
+	create("/new/third", 512);
 	restart("/v/base", "/new/base");
 	said[0] = '\0';
 }
@@ -326,12 +327,14 @@ static void at_every_instant(void (*each)(struct crash_tree *t))
 	free(t);
 }
 
+/* A refusal leaves even a dirty log as it is. */
 static void chain_opens(struct crash_tree *t)
 {
 	struct opener_crash saved = oc;
 
 	opener_crash_init(&oc, NULL, t);
 	T_EQ_U64(layers_of("/v/child"), 2);
+	refused("/v/child", "/new/third", false, VHDX_E_LINKAGE, "");
 	opener_crash_fini(&oc);
 	oc = saved;
 }
