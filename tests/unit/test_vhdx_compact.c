@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "mem.h"
 #include "t.h"
 #include "t_compact.h"
 
@@ -189,6 +190,25 @@ static void a_stopped_run_can_go_on(void)
 	tc_end();
 }
 
+static void any_allocation_may_fail(void)
+{
+	uint64_t live;
+	int rc = 0;
+
+	tc_begin(VHDX_FORMAT_VHDX, MIB, true, 50, 9);
+	live = mem_live_cnt();
+	for (uint64_t n = 1; n == 1 || rc; n++) {
+		(void)mem_fail_nth(n);
+		rc = tc_compact(tc.disk);
+		(void)mem_fail_nth(0);
+		T_TRUE(!rc || t_err.code == VHDX_E_NOMEM);
+		T_EQ_U64(mem_live_cnt(), live);
+		tc_check_pages(tc.disk, false);
+	}
+	tc_compact_and_check();
+	tc_end();
+}
+
 static void any_operation_may_fail(void)
 {
 	tc_begin(VHDX_FORMAT_VHDX, MIB, true, 50, 9);
@@ -223,6 +243,7 @@ static const struct t_test tests[] = {
 	T_TEST(unused_blocks_go_and_cut_children_off),
 	T_TEST(unused_and_zero_blocks_of_a_child_never_show_the_parent),
 	T_TEST(a_stopped_run_can_go_on),
+	T_TEST(any_allocation_may_fail),
 	T_TEST(any_operation_may_fail),
 	T_TEST(power_may_fail_at_any_instant),
 	T_TEST(power_may_fail_at_any_instant_in_a_child),
