@@ -383,7 +383,8 @@ int merge_plan(struct merge *m, struct vhdx_err *e)
 	struct chain_opts co = {
 		.search = m->opts->search,
 		.search_cnt = m->opts->search_cnt,
-		.msg = m->opts->msg,
+		/* The first run has told; that it did not end is known. */
+		.msg = m->has_journal ? NULL : m->opts->msg,
 		.msg_arg = m->opts->msg_arg,
 	};
 	struct plan p = { .m = m };
