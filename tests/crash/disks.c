@@ -361,7 +361,7 @@ void disks_verify(const struct disks *ds, const char *path,
 
 	if (!blk)
 		return;
-	view_verify(blk, &view, 1, false, NULL, v);
+	view_verify(blk, &view, 1, false, true, v);
 	if (v->bad && !was)
 		verdict_add(v, " (%s)", path);
 	close_device(blk, path, v);

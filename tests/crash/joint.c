@@ -7,8 +7,8 @@
 #include "guid.h"
 #include "t.h"
 
-#define MOMENTS 16 /* looked at per case, at most */
-#define STATES 6   /* per moment, at most */
+#define MOMENTS 12 /* looked at per case, at most */
+#define STATES 5   /* per moment, at most */
 #define MOMENTS_AGAIN 3
 #define STATES_AGAIN 2
 

@@ -66,7 +66,8 @@ static void look_at(const struct disks *ds, const struct promise *p,
 	if (p->by_size)
 		cnt = of_its_size(blk, views, cnt, v);
 	if (cnt)
-		view_verify(blk, views, cnt, p->mixed || p->by_size, NULL, v);
+		view_verify(blk, views, cnt, p->mixed || p->by_size,
+			    false, v);
 	if (p->mixed && !v->bad)
 		settle(blk, views[0]->size, seen, v);
 	if (v->bad)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #define CHUNK (256 * KIB)
-#define SMALL (64 * MIB) /* up to here every byte is read */
+#define SMALL (64 * MIB)
 
 static bool is_zero(const uint8_t *p, size_t len)
 {
@@ -116,7 +116,7 @@ static void verify_sparse(struct vhdx_blk *blk,
 
 static void verify_list(struct vhdx_blk *blk,
 			const struct memimg *const *views, unsigned cnt,
-			struct verdict *v)
+			bool every_byte, struct verdict *v)
 {
 	uint64_t size = views[0]->size;
 	struct vhdx_geometry g;
@@ -125,30 +125,27 @@ static void verify_list(struct vhdx_blk *blk,
 	if (g.size_len != size)
 		verdict_set(v, "the disk has %ju bytes instead of %ju",
 			    (uintmax_t)g.size_len, (uintmax_t)size);
-	else if (size <= SMALL)
+	else if (every_byte && size <= SMALL)
 		view_verify_range(blk, views, cnt, 0, size, v);
 	else
 		verify_sparse(blk, views, cnt, size, v);
 }
 
 void view_verify(struct vhdx_blk *blk, const struct memimg *const *views,
-		 unsigned cnt, bool mixed, unsigned *which,
+		 unsigned cnt, bool mixed, bool every_byte,
 		 struct verdict *v)
 {
 	struct verdict last = { 0 };
 
 	if (mixed) {
-		verify_list(blk, views, cnt, v);
+		verify_list(blk, views, cnt, every_byte, v);
 		return;
 	}
 	for (unsigned i = 0; i < cnt; i++) {
 		last.bad = false;
-		verify_list(blk, &views[i], 1, &last);
-		if (last.bad)
-			continue;
-		if (which)
-			*which = i;
-		return;
+		verify_list(blk, &views[i], 1, every_byte, &last);
+		if (!last.bad)
+			return;
 	}
 	verdict_set(v, "%s", last.text);
 }
