@@ -23,10 +23,17 @@
 
 static void look(struct part *p, int fd)
 {
-	const char *type = fs_probe(p, fd);
-	bool ntfs = fs_has_ntfs(p);
+	const char *type;
+	bool ntfs;
 
 	tell_part(p);
+	if (p->foreign) {
+		tell_verdict("left alone: its partition type is not one of "
+			     "plain file systems");
+		return;
+	}
+	type = fs_probe(p, fd);
+	ntfs = fs_has_ntfs(p);
 	if (!type)
 		tell_verdict("left alone: several kinds of content, or it "
 			     "cannot be read");

@@ -3,7 +3,7 @@
  * NTFS through libntfs-3g, which reads through device operations of ours that
  * can do nothing but that. Only a volume that Windows has left in order is
  * believed: not dirty, no hibernated or half shut down system in it, $LogFile
- * clean.
+ * clean, no shadow copies.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -170,6 +170,37 @@ static bool log_is_clean(ntfs_volume *vol)
 	return clean;
 }
 
+/* Shadow copies (restore points) read what has not changed since from where it
+ * was, be it free by now: to them free clusters are not unused. Their catalog
+ * is found by a header in the boot area; entries of the types 2 and 3 are
+ * copies. What is not understood counts as one. */
+static bool has_shadow_copies(void)
+{
+	static const uint8_t id[16] = { 0x6b, 0x87, 0x08, 0x38, 0x76, 0xc1,
+					0x48, 0x4e, 0xb7, 0xae, 0x04, 0x04,
+					0x6e, 0x6c, 0xc7, 0x52 };
+	static uint8_t b[16384];
+	uint64_t at, type;
+
+	if (!part_read(part, 0x1e00, b, 512))
+		return true;
+	if (memcmp(b, id, 16) != 0)
+		return false;
+	memcpy(&at, b + 48, 8);
+	for (unsigned n = 0; at; n++) {
+		if (n == 1024 || !part_read(part, at, b, sizeof(b)) ||
+		    memcmp(b, id, 16) != 0 || b[20] != 2)
+			return true;
+		for (size_t i = 128; i < sizeof(b); i += 128) {
+			memcpy(&type, b + i, 8);
+			if (type > 1)
+				return true;
+		}
+		memcpy(&at, b + 40, 8);
+	}
+	return false;
+}
+
 /* Why not, or NULL. */
 static const char *objection(ntfs_volume *vol)
 {
@@ -181,6 +212,9 @@ static const char *objection(ntfs_volume *vol)
 		return "Windows is hibernated in it, or was not shut down";
 	if (!log_is_clean(vol))
 		return "its $LogFile is not clean (let Windows mount it)";
+	if (has_shadow_copies())
+		return "it has shadow copies, or restore points (delete them "
+		       "in Windows first)";
 	if ((uint64_t)vol->nr_clusters > part->len / vol->cluster_size)
 		return "it is larger than its partition";
 	return NULL;

@@ -44,7 +44,8 @@ struct list {
 };
 
 /* In sectors; what is not on the disk is no partition. */
-static void add(struct list *l, unsigned nr, uint64_t lba, uint64_t sectors)
+static void add(struct list *l, unsigned nr, uint64_t lba, uint64_t sectors,
+		bool plain)
 {
 	uint64_t max = disk_len() / disk_sector_len();
 	struct part *p;
@@ -59,11 +60,20 @@ static void add(struct list *l, unsigned nr, uint64_t lba, uint64_t sectors)
 	}
 	p = &l->v[l->cnt++];
 	*p = (struct part){ .off = lba * disk_sector_len(),
-			    .len = sectors * disk_sector_len() };
+			    .len = sectors * disk_sector_len(),
+			    .foreign = !plain };
 	snprintf(p->name, sizeof(p->name), "partition %u", nr);
 }
 
 /* ---- MBR ---------------------------------------------------------------- */
+
+/* Of a partition that holds one file system, or swap, as a whole, and not a
+ * piece of a volume that goes on elsewhere (Windows' dynamic disks, LVM). */
+static bool is_plain_type(uint8_t type)
+{
+	return type == 0x83 || type == 0x82 || type == 0x07 || type == 0x17 ||
+	       type == 0x27;
+}
 
 static bool is_extended(uint8_t type)
 {
@@ -86,7 +96,8 @@ static void add_logical(struct list *l, uint64_t base, uint64_t cnt)
 			return;
 		}
 		if (e[4])
-			add(l, nr, at + le32(e + 8), le32(e + 12));
+			add(l, nr, at + le32(e + 8), le32(e + 12),
+			    is_plain_type(e[4]));
 		next = le32(e + 16 + 8);
 		if (!e[16 + 4])
 			return;
@@ -125,11 +136,54 @@ static void read_mbr(struct list *l, const uint8_t *s)
 		if (e[4] && is_extended(e[4]))
 			add_logical(l, le32(e + 8), le32(e + 12));
 		else if (e[4])
-			add(l, i + 1, le32(e + 8), le32(e + 12));
+			add(l, i + 1, le32(e + 8), le32(e + 12),
+			    is_plain_type(e[4]));
 	}
 }
 
 /* ---- GPT ---------------------------------------------------------------- */
+
+/* The same for a GPT. */
+static bool is_plain_guid(const uint8_t b[16])
+{
+	static const uint8_t types[][16] = {
+		/* Linux data */
+		{ 0xaf, 0x3d, 0xc6, 0x0f, 0x83, 0x84, 0x72, 0x47,
+		  0x8e, 0x79, 0x3d, 0x69, 0xd8, 0x47, 0x7d, 0xe4 },
+		/* root x86 */
+		{ 0x40, 0x95, 0x47, 0x44, 0x97, 0xf2, 0xb2, 0x41,
+		  0x9a, 0xf7, 0xd1, 0x31, 0xd5, 0xf0, 0x45, 0x8a },
+		/* root x86-64 */
+		{ 0xe3, 0xbc, 0x68, 0x4f, 0xcd, 0xe8, 0xb1, 0x4d,
+		  0x96, 0xe7, 0xfb, 0xca, 0xf9, 0x84, 0xb7, 0x09 },
+		/* root arm64 */
+		{ 0x45, 0xb0, 0x21, 0xb9, 0xf0, 0x1d, 0xc3, 0x41,
+		  0xaf, 0x44, 0x4c, 0x6f, 0x28, 0x0d, 0x3f, 0xae },
+		/* home */
+		{ 0xe1, 0xc7, 0x3a, 0x93, 0xb4, 0x2e, 0x13, 0x4f,
+		  0xb8, 0x44, 0x0e, 0x14, 0xe2, 0xae, 0xf9, 0x15 },
+		/* srv */
+		{ 0x25, 0x84, 0x8f, 0x3b, 0xe0, 0x20, 0x3b, 0x4f,
+		  0x90, 0x7f, 0x1a, 0x25, 0xa7, 0x6f, 0x98, 0xe8 },
+		/* var */
+		{ 0x16, 0xb0, 0x21, 0x4d, 0x34, 0xb5, 0xc2, 0x45,
+		  0xa9, 0xfb, 0x5c, 0x16, 0xe0, 0x91, 0xfd, 0x2d },
+		/* swap */
+		{ 0x6d, 0xfd, 0x57, 0x06, 0xab, 0xa4, 0xc4, 0x43,
+		  0x84, 0xe5, 0x09, 0x33, 0xc8, 0x4b, 0x4f, 0x4f },
+		/* Windows data */
+		{ 0xa2, 0xa0, 0xd0, 0xeb, 0xe5, 0xb9, 0x33, 0x44,
+		  0x87, 0xc0, 0x68, 0xb6, 0xb7, 0x26, 0x99, 0xc7 },
+		/* Windows recovery */
+		{ 0xa4, 0xbb, 0x94, 0xde, 0xd1, 0x06, 0x40, 0x4d,
+		  0xa1, 0x6a, 0xbf, 0xd5, 0x01, 0x79, 0xd6, 0xac },
+	};
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (memcmp(b, types[i], 16) == 0)
+			return true;
+	return false;
+}
 
 static void read_gpt(struct list *l, const uint8_t *h, uint32_t sector_len)
 {
@@ -161,7 +215,8 @@ static void read_gpt(struct list *l, const uint8_t *h, uint32_t sector_len)
 		if (last < first || last == UINT64_MAX)
 			l->why = "the GPT is damaged";
 		else
-			add(l, i + 1, first, last - first + 1);
+			add(l, i + 1, first, last - first + 1,
+			    is_plain_guid(e));
 	}
 	free(table);
 }
