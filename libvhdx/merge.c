@@ -201,6 +201,7 @@ static int fill(struct merge *m, struct image *a, struct vhdx_blk *dst,
 		return rc;
 	if (m->size_len > a->size_len)
 		rc = a->ops->resize(a, m->size_len, e);
+	m->copying = !rc;
 	if (!rc)
 		rc = merge_copy(m, src, dst, unmaps, e);
 	if (!rc && m->size_len < a->size_len)
@@ -251,6 +252,27 @@ static int copy_into(struct merge *m, struct image *a, struct vhdx_err *e)
 	return rc ? rc : crc;
 }
 
+/* The target could not be made ready, and is what it was: a merge that cannot
+ * be done is not to stay behind as one that waits to be finished. What fails
+ * here leaves just that, and is not worth another message. */
+static void take_back(struct merge *m)
+{
+	struct parent_edit edit = { .linkage = m->target_id };
+	const struct merge_name *next = &m->layers.v[m->layers.cnt - 1];
+	struct vhdx_err err;
+	struct image *a;
+	int rc = merge_open(m, m->j.target.path, false, &m->target_id, &a,
+			    &err);
+
+	if (rc)
+		return;
+	if (m->format != VHDX_FORMAT_VHD)
+		rc = merge_relink(m, next, &edit, &err);
+	if (!rc)
+		(void)drop_journal(m, &err);
+	(void)a->ops->close(a, NULL);
+}
+
 static int copy_phase(struct merge *m, struct vhdx_err *e)
 {
 	struct image *a;
@@ -271,6 +293,8 @@ static int copy_phase(struct merge *m, struct vhdx_err *e)
 		return rc;
 	}
 	rc = copy_into(m, a, e);
+	if (rc && !m->copying && !m->result->resumed)
+		take_back(m);
 	if (!rc)
 		rc = note_identity(m, e);
 	m->j.phase = MERGE_LINK;

@@ -38,6 +38,7 @@ struct merge {
 	const char *child;    /* the file, not a symbolic link to it */
 	char *journal_path;   /* owned */
 	bool has_journal;     /* it is on the disk */
+	bool copying;	      /* the target may hold some of it */
 	struct merge_journal j;
 	/* The layers that are merged, from the child down: found again under
 	 * these paths with these identities, or the merge ends. */

@@ -156,6 +156,11 @@ static int check_possible(const struct plan *p, struct vhdx_err *e)
 			       m->child, p->target->file->path);
 	if (child->size_len != p->target->size_len && !p->target->ops->resize)
 		return lacks(p->target, "change its size", e);
+	if (vhd && child->size_len < p->target->size_len)
+		return err_set(e, VHDX_E_UNSUPPORTED, "%s: is smaller than %s, "
+			       "which as a VHD cannot shrink: make it as large "
+			       "first (vhdtool resize), or convert it",
+			       m->child, p->target->file->path);
 	if (!vhd && !p->target->ops->adopt &&
 	    memcmp(child->info.disk_id, p->target->info.disk_id, 16) != 0)
 		return lacks(p->target, "take over the disk id", e);

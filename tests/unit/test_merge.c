@@ -525,6 +525,53 @@ static void target_gets_the_childs_size(void)
 		}
 }
 
+static void merge_that_cannot_begin_leaves_no_journal(void)
+{
+	char said[512] = "";
+	struct chain_opts co = { .msg = note, .msg_arg = said };
+	struct chain *c;
+
+	begin();
+	t_chain_create(&tc, "/m/base", NULL, MIB, MIB);
+	t_chain_create(&tc, "/m/leaf", "/m/base", MIB, 2 * MIB);
+	t_chain_write(&tc, "/m/leaf", MIB, 512, 3);
+	T_OK(t_chain_read(&tc, "/m/leaf", want));
+	tc.oc.fault = (struct fault_rule){ .ops = FAULT_ANY_CHANGE, .nth = 1,
+					   .sys_errno = EIO };
+	tc.oc.fault_path = "/m/base";
+	T_FAILS(merge(), VHDX_E_FAILED, "/m/base");
+	T_TRUE(!t_chain_exists(&tc, "/m/leaf.merge"));
+	T_OK(chain_open(&tc.oc.opener, tc.loop, "/m/leaf", &co, &c, &t_err));
+	T_EQ_U64(c->layers[0]->parent->linkage_cnt, 1);
+	T_OK(chain_close(c, &t_err));
+	T_OK(merge());
+	shows("/m/base");
+	end();
+}
+
+static void vhd_grows_with_its_child_but_does_not_shrink(void)
+{
+	begin();
+	tc.format = VHDX_FORMAT_VHD;
+	t_chain_create(&tc, "/m/base", NULL, MIB, 2 * MIB);
+	t_chain_write(&tc, "/m/base", MIB, 4096, 2);
+	t_chain_create(&tc, "/m/one", "/m/base", MIB, 3 * MIB);
+	t_chain_create(&tc, "/m/leaf", "/m/one", MIB, 2 * MIB);
+	t_chain_write(&tc, "/m/leaf", MIB, 512, 3);
+	T_FAILS(merge(), VHDX_E_UNSUPPORTED, "/m/leaf: is smaller than");
+	opts.depth = 2;
+	T_OK(merge());
+	t_chain_create(&tc, "/m/leaf", "/m/base", MIB, T_CHAIN_LEN);
+	t_chain_write(&tc, "/m/leaf", 3 * MIB, 512, 3);
+	T_OK(t_chain_read(&tc, "/m/leaf", want));
+	opts.depth = 1;
+	T_OK(merge());
+	shows("/m/base");
+	t_chain_sound(&tc, "/m/base");
+	tc.format = VHDX_FORMAT_PROBE;
+	end();
+}
+
 static void what_a_smaller_layer_hides_stays_hidden(void)
 {
 	begin();
@@ -603,6 +650,8 @@ static const struct t_test tests[] = {
 	T_TEST(empty_child_just_goes),
 	T_TEST(discarded_blocks_hide_the_parents_data),
 	T_TEST(target_gets_the_childs_size),
+	T_TEST(merge_that_cannot_begin_leaves_no_journal),
+	T_TEST(vhd_grows_with_its_child_but_does_not_shrink),
 	T_TEST(what_a_smaller_layer_hides_stays_hidden),
 	T_TEST(disk_id_follows_the_child),
 	T_TEST(any_allocation_may_fail),
