@@ -31,7 +31,17 @@ static unsigned levels(const struct doctor *d, size_t leaf)
 	return cnt;
 }
 
-/* All that might be children: the merge is to find the others, if any. */
+/* Whether all the folders on the way were scanned: else the merge has to look
+ * for other children itself. */
+static bool all_seen(const struct doctor *d, size_t leaf, unsigned depth)
+{
+	for (size_t at = leaf; depth-- > 0; at = d->nodes[at].parent)
+		if (d->forest->images[d->nodes[at].parent].outside)
+			return false;
+	return d->args->file_cnt == 0;
+}
+
+/* All that might be children of the leaf or of what it stands on. */
 static const char **children(const struct doctor *d, size_t leaf,
 			     unsigned *cnt)
 {
@@ -55,7 +65,8 @@ static bool compute(struct doctor *d, size_t leaf, unsigned depth)
 	struct vhdx_merge_opts opts = { .depth = depth, .dry_run = true };
 	struct vhdx_merge_result r;
 	const char **list = children(d, leaf, &opts.children_cnt);
-	opts.children = list;
+	if (all_seen(d, leaf, depth))
+		opts.children = list;
 	int code = list ? vhdx_merge(f->images[leaf].path, &opts, &r, NULL)
 			: VHDX_E_NOMEM;
 	free(list);

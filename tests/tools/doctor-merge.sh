@@ -29,6 +29,19 @@ status 0 vhdtool doctor .
 equal merges "$(sed -n 's/^    vhdtool merge //p' out)" "c.avhdx"
 rm d.avhdx
 
+# Nor one that breaks an image in a folder that was not asked for.
+mkdir pool vm
+vhdtool create pool/base.vhdx 10M >/dev/null
+vhdtool create --parent pool/base.vhdx vm/child.avhdx >/dev/null
+status 0 vhdtool doctor vm
+says out "    vhdtool merge vm/child.avhdx"
+vhdtool create --parent pool/base.vhdx pool/other.avhdx >/dev/null
+for what in vm vm/child.avhdx; do
+	status 0 vhdtool doctor $what
+	says_not out "could be merged"
+done
+rm -r pool vm
+
 # The file may not grow any more: that ends a merge in the middle.
 (ulimit -f 16000; vhdtool merge b.avhdx) >out 2>&1 &&
 	fail "it was merged"
