@@ -116,7 +116,7 @@ check-long: deps
 check-headers: $(B)/flags
 	@for h in $(HEADERS); do \
 		printf '#include "%s"\n#include "%s"\n' $$h $$h | \
-		$(CC) $(CPPFLAGS) $(tests_CPPFLAGS) -I. $(ALL_CFLAGS) \
+		$(CC) $(CPPFLAGS) $(tests_CPPFLAGS) -Ivhdfsmap -I. $(ALL_CFLAGS) \
 			-fsyntax-only -x c - || { \
 			echo "$$h does not compile alone"; exit 1; }; \
 	done
