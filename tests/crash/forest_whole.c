@@ -70,7 +70,7 @@ bool forest_set(struct forest *f)
 	struct vhdx_set_result res;
 	struct vhdx_err e;
 
-	if (i < 0 || f->ds.d[i].format != VHDX_FORMAT_VHDX)
+	if (i < 0)
 		return false;
 	forest_tell(f, "set the id of %s", f->ds.d[i].path);
 	if (forest_ok(f, set_image(&f->o.opener, f->loop, f->ds.d[i].path,
@@ -192,16 +192,19 @@ bool forest_resize(struct forest *f)
 	struct vhdx_err e;
 	struct disk *d;
 
-	if (i < 0 || f->ds.d[i].format != VHDX_FORMAT_VHDX)
+	if (i < 0)
 		return false;
 	d = &f->ds.d[i];
 	size = d->view.size;
-	to = forest_below(f, 2) ? forest_below(f, size)
-				: size + forest_below(f, 3 * MIB);
+	/* A VHD only grows. */
+	to = size + forest_below(f, 3 * MIB);
+	if (d->format == VHDX_FORMAT_VHDX && forest_below(f, 2))
+		to = forest_below(f, size);
 	if (forest_below(f, 6) == 0)
 		to = 130 * GIB + forest_below(f, MIB);
 	to = u64_max(align_down(to, 4 * KIB), 4 * KIB);
-	if (!resizing_can(&f->ds, i, to))
+	if (!resizing_can(&f->ds, i, to) ||
+	    (d->format == VHDX_FORMAT_VHD && to < size))
 		return false;
 	forest_tell(f, "resize %s: %ju to %ju bytes", d->path,
 		    (uintmax_t)size, (uintmax_t)to);

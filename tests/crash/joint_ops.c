@@ -197,6 +197,8 @@ const struct joint_op joint_ops[] = {
 	OP("j-compact", VHDX, compact),
 	OP("j-compactvhd", VHD, compact),
 	OP("j-resize", VHDX, joint_resize),
+	OP("j-resizevhd", VHD, joint_resize),
 	OP("j-set", VHDX, set),
+	OP("j-setvhd", VHD, set),
 };
 const size_t joint_op_cnt = ARRAY_LEN(joint_ops);

@@ -23,6 +23,12 @@ static uint64_t smaller(struct joint *j, const struct disk *d)
 	return sectors(d, joint_below(j, d->view.size));
 }
 
+/* A VHD only grows. */
+static bool may_shrink(const struct joint *j)
+{
+	return j->op->format == VHDX_FORMAT_VHDX;
+}
+
 static uint64_t larger(struct joint *j, const struct disk *d)
 {
 	uint64_t more = joint_below(j, 4 * MIB);
@@ -32,7 +38,8 @@ static uint64_t larger(struct joint *j, const struct disk *d)
 		return sectors(d, u64_max(4 * GIB, d->view.size) + more);
 	case 1:
 	case 2: /* a larger BAT */
-		return sectors(d, d->block_len * UINT64_C(130) * KIB + more);
+		return sectors(d, u64_max(d->block_len * UINT64_C(130) * KIB,
+					  d->view.size) + more);
 	default:
 		return sectors(d, d->view.size + MIB / 8 + more);
 	}
@@ -47,7 +54,7 @@ static bool resized_before(struct joint *j, int i)
 
 	switch (joint_below(j, 4)) {
 	case 0:
-		size = smaller(j, d);
+		size = may_shrink(j) ? smaller(j, d) : larger(j, d);
 		break;
 	case 1:
 		size = larger(j, d);
@@ -69,8 +76,8 @@ bool joint_resize_plan(struct joint *j)
 	if (!resized_before(j, leaf))
 		return false;
 	j->subject = leaf;
-	j->size_len = joint_below(j, 3) ? larger(j, &j->ds.d[leaf])
-					: smaller(j, &j->ds.d[leaf]);
+	j->size_len = !may_shrink(j) || joint_below(j, 3)
+		? larger(j, &j->ds.d[leaf]) : smaller(j, &j->ds.d[leaf]);
 	if (!resizing_can(&j->ds, leaf, j->size_len))
 		j->size_len = j->ds.d[leaf].view.size + MIB;
 	joint_promise_all(j);
