@@ -234,11 +234,24 @@ static void say_broken(struct chain_check *k)
 		    "%s", without_path(k, k->broken.text));
 }
 
+static void look_for_merge(struct chain_check *k)
+{
+	char journal[4096];
+
+	if (relink_merge_pending(k->opener, k->loop, k->layer_path, journal,
+				 sizeof(journal)))
+		say(k, VHDX_SEV_WARNING, MEND_NO, VHDX_OBJ_NONE, "",
+		    "a merge of it was cut off (%s); to finish it: vhdtool "
+		    "merge %s", journal, k->layer_path);
+}
+
 static int check_link(struct chain_check *k, struct vhdx_err *e)
 {
 	struct stale s = { .found = false };
 	const struct image *img, *parent;
 	int rc;
+
+	look_for_merge(k);
 
 	if (!k->c || k->depth + 1 >= k->c->cnt) {
 		if (k->broken.code)

@@ -6,6 +6,7 @@
  */
 #include "relink.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -113,28 +114,36 @@ static int verify_identity(const struct relink *r, const struct image *img,
 		      chain_linkage_text(img, want));
 }
 
+bool relink_merge_pending(const struct opener *o, struct loop *l,
+			  const char *child, char *journal, size_t cap)
+{
+	struct vhdx_err none;
+	char *text = NULL;
+	size_t len;
+	int rc;
+
+	snprintf(journal, cap, "%s%s", child, MERGE_JOURNAL_SUFFIX);
+	if (!o->get)
+		return false;
+	rc = o->get(o, l, journal, MERGE_JOURNAL_MAX, &text, &len, &none);
+	mem_free(rc ? NULL : text);
+	return rc != VHDX_E_NOTFOUND &&
+	       (!rc || none.sys_errno != ENAMETOOLONG);
+}
+
 /* An id that does not match is recorded in place of those there are; a merge
  * that was cut off would not find its way any more without them. */
 static int verify_no_merge(const struct relink *r, const struct image *img,
 			   struct vhdx_err *e)
 {
-	char path[4096];
-	struct vhdx_err none;
-	size_t len;
-	char *text = NULL;
-	int rc;
+	char journal[4096];
 
-	if (!r->opener->get || chain_is_parent(img, r->parents->layers[0]))
-		return 0;
-	snprintf(path, sizeof(path), "%s%s", r->child_path,
-		 MERGE_JOURNAL_SUFFIX);
-	rc = r->opener->get(r->opener, r->loop, path, MERGE_JOURNAL_MAX, &text,
-			    &len, &none);
-	mem_free(rc ? NULL : text);
-	if (rc == VHDX_E_NOTFOUND)
+	if (chain_is_parent(img, r->parents->layers[0]) ||
+	    !relink_merge_pending(r->opener, r->loop, r->child_path, journal,
+				  sizeof(journal)))
 		return 0;
 	return refuse(r, VHDX_E_LINKAGE, e, "a merge of the child was cut off "
-		      "(%s): finish that first: vhdtool merge %s", path,
+		      "(%s): finish that first: vhdtool merge %s", journal,
 		      r->child_path);
 }
 

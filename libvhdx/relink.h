@@ -18,4 +18,9 @@ int set_parent_image(const struct opener *o, struct loop *l, const char *child,
 		     struct vhdx_set_parent_result *result,
 		     struct vhdx_err *e) must_check;
 
+/* Blocking. Whether a merge of the child waits to be finished; fills in the
+ * path of its journal. One that cannot be read counts. */
+bool relink_merge_pending(const struct opener *o, struct loop *l,
+			  const char *child, char *journal, size_t cap);
+
 #endif

@@ -230,6 +230,17 @@ static void busy_parent_is_told_and_nothing_hangs(void)
 	end();
 }
 
+static void merge_that_was_cut_off_is_told_of_its_child(void)
+{
+	begin();
+	T_OK(oc.opener.put(&oc.opener, loop, "/v/mid.merge", "x", 1, &t_err));
+	check(0, NULL);
+	T_TRUE(said_cnt == 1 && says(0, "/v/mid warning: a merge of it was cut",
+				     "vhdtool merge /v/mid"));
+	T_TRUE(res.warnings == 1 && res.layer_cnt == 3);
+	end();
+}
+
 static const struct t_test tests[] = {
 	T_TEST(sound_chain_has_nothing_to_say),
 	T_TEST(stale_path_is_mended_in_the_layer_that_has_it),
@@ -237,6 +248,7 @@ static const struct t_test tests[] = {
 	T_TEST(what_is_not_proved_is_not_recorded),
 	T_TEST(circle_is_an_error_of_the_layer_that_closes_it),
 	T_TEST(error_in_a_layer_keeps_its_path_from_being_mended),
+	T_TEST(merge_that_was_cut_off_is_told_of_its_child),
 	T_TEST(busy_parent_is_told_and_nothing_hangs),
 	T_END
 };
