@@ -181,6 +181,18 @@ static bool is_stranger(const struct kin *k, const struct vhdx_found *im)
 	       !merge_names_id(&ref, &m->j.new_id);
 }
 
+/* One that is a child beyond doubt, but in use, is in the way of any merge. */
+static int sort_found(struct kin *k, const struct vhdx_found *im,
+		      struct vhdx_err *e)
+{
+	if (is_stranger(k, im) || is_own(k->m, im->path))
+		return 0;
+	if (im->known && im->code)
+		return err_wrap(e, err_copy(e, im->err, im->code), "a child of "
+				"what the merge changes");
+	return sort(k, im->path, false, e);
+}
+
 static int sort_forest(struct kin *k, const struct vhdx_scan_opts *so,
 		       struct vhdx_err *e)
 {
@@ -190,8 +202,7 @@ static int sort_forest(struct kin *k, const struct vhdx_scan_opts *so,
 	int rc = family_scan(m->opener, m->loop, &fo, &f, e);
 
 	for (size_t i = 0; !rc && i < f->cnt; i++)
-		if (!is_stranger(k, &f->images[i]))
-			rc = sort(k, f->images[i].path, false, e);
+		rc = sort_found(k, &f->images[i], e);
 	for (size_t i = 0; !rc && !k->final && i < f->leftover_cnt; i++)
 		if (f->leftovers[i].kind == VHDX_LEFT_MERGE)
 			rc = merge_check_other(m, f->leftovers[i].path, e);

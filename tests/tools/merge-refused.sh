@@ -74,6 +74,22 @@ for file in base one leaf; do
 done
 vhdtool read leaf.vhdx | cmp - model
 
+# A grandchild that is in use, however it is forced.
+vhdtool create --parent leaf.vhdx grand.vhdx >/dev/null
+mkfifo pipe
+vhdtool write grand.vhdx <pipe >/dev/null &
+pid=$!
+exec 9>pipe
+for _ in $(seq 1000); do
+	vhdtool info grand.vhdx >/dev/null 2>&1 || break
+	sleep 0.02
+done
+refused 4 "grand.vhdx" --force leaf.vhdx
+refused 4 "grand.vhdx" --children grand.vhdx leaf.vhdx
+exec 9>&-
+wait $pid
+rm pipe grand.vhdx
+
 # Another disk that is in use beside it is nobody's business.
 vhdtool create stranger.vhdx 8M >/dev/null
 mkfifo pipe
