@@ -465,6 +465,10 @@ static int leave(struct cpv *c, struct vhdx_err *e)
 		snprintf(r->held_by, sizeof(r->held_by), "%s at the end of "
 			 "the file stays where it is", c->moving ?
 			 "a block" : "a structure");
+	else if (c->how->unused && vhd1_has_parent(c->v))
+		snprintf(r->held_by, sizeof(r->held_by), "what the file "
+			 "systems do not use stays: a differencing VHD has no "
+			 "blocks that are known to be unused");
 	if (!rc && shorter && !c->how->dry_run)
 		rc = cut(c, end, e);
 	return rc;

@@ -109,6 +109,8 @@ static void print_result(const char *path, const struct compact_args *a,
 	if (r->hole_len)
 		printf("still free     %s in the file: %s\n",
 		       out_size(r->hole_len, size), r->held_by);
+	else if (r->held_by[0])
+		printf("note           %s\n", r->held_by);
 }
 
 static int print_json(const char *path, const struct compact_args *a,
