@@ -77,8 +77,8 @@ int merge_open(const struct merge *m, const char *path, bool write,
 	       const struct guid *id, struct image **out,
 	       struct vhdx_err *e) must_check;
 
-/* Makes the image at path, which is `id`, name the parent; nothing is written
- * where it does so already. */
+/* Makes the image n, if that is what its path leads to, name the parent;
+ * nothing is written where it does so already (set_parent). */
 int merge_relink(const struct merge *m, const struct merge_name *n,
 		 const struct parent_edit *edit, struct vhdx_err *e) must_check;
 

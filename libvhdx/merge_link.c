@@ -70,16 +70,6 @@ int merge_open(const struct merge *m, const char *path, bool write,
 	return rc ? close_image(*out, rc, e) : 0;
 }
 
-static bool has_edit(const struct image *img, const struct parent_edit *edit)
-{
-	const struct parent_ref *ref = img->parent;
-	bool two = !guid_is_zero(&edit->linkage2);
-
-	return ref && ref->linkage_cnt == (two ? 2 : 1) &&
-	       guid_eq(&ref->linkage[0], &edit->linkage) &&
-	       (!two || guid_eq(&ref->linkage[1], &edit->linkage2));
-}
-
 int merge_relink(const struct merge *m, const struct merge_name *n,
 		 const struct parent_edit *edit, struct vhdx_err *e)
 {
@@ -88,8 +78,7 @@ int merge_relink(const struct merge *m, const struct merge_name *n,
 
 	if (rc)
 		return rc;
-	if (!has_edit(img, edit))
-		rc = img->ops->set_parent(img, edit, e);
+	rc = img->ops->set_parent(img, edit, e);
 	return close_image(img, rc, e);
 }
 
@@ -110,12 +99,11 @@ static int relink_grandchild(struct merge *m, const struct merge_name *n,
 	if (rc)
 		return err_wrap(e, rc, "re-linking a child of %s to %s",
 				m->j.child.path, m->j.target.path);
-	if (merge_names_id(img->parent, &m->j.child.id)) {
-		if (!has_edit(img, &edit))
-			rc = img->ops->set_parent(img, &edit, e);
+	if (merge_names_id(img->parent, &m->j.child.id) ||
+	    merge_names_id(img->parent, &m->j.new_id)) {
+		rc = img->ops->set_parent(img, &edit, e);
 		m->result->relinked_cnt += !rc;
-	} else if (!merge_names_id(img->parent, &m->j.new_id) &&
-		   !m->opts->force) {
+	} else if (!m->opts->force) {
 		rc = err_set(e, VHDX_E_LINKAGE, "%s: was a child of %s when "
 			     "the merge began, and is none now: where it is "
 			     "right so, repeat with --force", n->path,

@@ -110,6 +110,8 @@ for format in vhdx vhd; do
 	chain $format 2M
 	rm -r sub
 	status 0 vhdtool merge --keep leaf.$format
+	status 0 vhdtool read --length 512 leaf.$format
+	says_not err "another time"
 	same leaf.$format model
 	same two.$format model
 done
