@@ -325,6 +325,7 @@ void t_resize_power_failures(struct t_resize *t, uint64_t size_len,
 {
 	struct crash_world *w = crash_world_new(NULL);
 	struct crash_disk *d = crash_disk_new(w, "disk", &t->file);
+	unsigned n = 0;
 	struct file *f;
 
 	t->instants = t->states = 0;
@@ -334,7 +335,8 @@ void t_resize_power_failures(struct t_resize *t, uint64_t size_len,
 	t_resize_close(t);
 	for (uint64_t k = 0, last = UINT64_MAX; k != last;
 	     last = k, k = crash_next(w, k))
-		verify_instant(t, d, k, size_len, more, per_instant);
+		if (!t->stride || n++ % t->stride == 0)
+			verify_instant(t, d, k, size_len, more, per_instant);
 	crash_world_free(w);
 }
 
@@ -385,7 +387,7 @@ void t_resize_faults(struct t_resize *t, uint64_t size_len, unsigned ops,
 		rules[i].ops = ops;
 		rules[i].sys_errno = sys_errno;
 		do
-			rules[i].nth++;
+			rules[i].nth += t->stride ? t->stride : 1;
 		while (fail_one(t, size_len, rules[i]));
 	}
 }

@@ -18,6 +18,7 @@ struct t_resize {
 	struct vhdx_blk *blk; /* NULL: closed */
 	struct image *img;    /* blk's leaf */
 	bool in_steps; /* it becomes smaller, in several log entries */
+	unsigned stride; /* not all instants and failures, but each nth */
 	uint64_t instants, states; /* of the last power failures */
 };
 

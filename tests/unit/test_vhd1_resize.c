@@ -217,9 +217,12 @@ static void power_failures_of_a_child(void)
 
 static void failures(enum vhdx_type type, uint64_t parent_len)
 {
+	uint64_t size_len = type == VHDX_TYPE_FIXED ? 9 * MIB : 900 * MIB;
+
 	begin(type, parent_len);
-	t_resize_faults(&t, 900 * MIB, FAULT_ANY, EIO);
-	t_resize_faults(&t, 900 * MIB, FAULT_ANY_CHANGE, ENOSPC);
+	t.stride = parent_len ? 3 : 0;
+	t_resize_faults(&t, size_len, FAULT_ANY, EIO);
+	t_resize_faults(&t, size_len, FAULT_ANY_CHANGE, ENOSPC);
 	t_resize_end(&t);
 }
 

@@ -347,6 +347,7 @@ static void power_failures_of_a_shrink_in_steps(void)
 	t_resize_close(&t);
 	scatter(BAT_ZERO, 102);
 	t.in_steps = true;
+	t.stride = 7;
 	t_resize_power_failures(&t, MIB, GIB, 2);
 	t_resize_end(&t);
 }
@@ -357,6 +358,7 @@ static void failures(enum vhdx_type type, uint64_t parent_len)
 
 	for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
 		begin_small(type, parent_len);
+		t.stride = parent_len ? 5 : 0;
 		t_resize_faults(&t, sizes[i], FAULT_ANY, EIO);
 		if (!parent_len)
 			t_resize_faults(&t, sizes[i], FAULT_ANY_CHANGE, ENOSPC);
