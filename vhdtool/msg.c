@@ -163,10 +163,6 @@ static void print_next_step(const char *path, const struct vhdx_err *e)
 		msg_note(NULL, "to bring the file up to date: "
 			 "vhdtool log replay %s", word);
 		break;
-	case VHDX_E_NOPARENT:
-		msg_note(NULL, "to record where it is now, for good: vhdtool "
-			 "set-parent CHILD PARENT");
-		break;
 	case VHDX_E_NOSPC:
 		msg_note(NULL, "free some space on the host and try again");
 		break;
