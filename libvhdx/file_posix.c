@@ -44,6 +44,9 @@ struct file_posix {
 	atomic_bool no_punch, no_reserve;
 	pthread_mutex_t sync_lock;
 	int sync_errno; /* X1 */
+	/* What next_data() found last: some hosts look for the end of a long
+	 * run page by page. Forgotten when a part may have become a hole. */
+	uint64_t data_off, data_end;
 };
 
 static struct file_posix *posix_of(struct file *f)
@@ -322,6 +325,8 @@ static void posix_complete(struct loop_task *t)
 	struct file_posix *p = posix_of(io->file);
 
 	p->in_flight--;
+	if (io->op != FILE_READ && io->op != FILE_WRITE && io->op != FILE_SYNC)
+		p->data_end = 0;
 	update_size(p, io);
 	io->done(io);
 }
@@ -339,16 +344,23 @@ static int posix_next_data(struct file *f, uint64_t off, uint64_t *data_off,
 			   uint64_t *len, struct vhdx_err *e)
 {
 	struct file_posix *p = posix_of(f);
-	off_t start = lseek(p->fd, (off_t)off, SEEK_DATA);
-	off_t end = start < 0 ? -1 : lseek(p->fd, start, SEEK_HOLE);
+	off_t start, end;
 
 	*data_off = off;
 	*len = 0;
+	if (off >= p->data_off && off < p->data_end) {
+		*len = p->data_end - off;
+		return 0;
+	}
+	start = lseek(p->fd, (off_t)off, SEEK_DATA);
+	end = start < 0 ? -1 : lseek(p->fd, start, SEEK_HOLE);
 	if (start >= 0 && end >= 0) {
 		if ((uint64_t)start >= f->size)
 			return 0;
-		*data_off = (uint64_t)start;
-		*len = u64_min((uint64_t)end, f->size) - (uint64_t)start;
+		p->data_off = (uint64_t)start;
+		p->data_end = u64_min((uint64_t)end, f->size);
+		*data_off = p->data_off;
+		*len = p->data_end - p->data_off;
 		return 0;
 	}
 	if (errno == ENXIO)
