@@ -6,7 +6,9 @@
  * alone, so a raw disk whose last sector happens to start with that cookie is
  * taken for a VHD; the caller can ask for raw. A disk that begins with a VHDX
  * file's identifier inside a fixed VHD is told by the VHD's own footer, which
- * then fits the file exactly.
+ * then fits the file exactly. So is a fixed VHD whose growth was cut short: its
+ * footer is then the last thing before the zeros that the file ends with, and
+ * fits there; a raw disk that holds just that is taken for it as well.
  */
 #include <string.h>
 

@@ -91,6 +91,20 @@ cmp disk.vhdx copy
 status 0 vhdtool resize child.avhdx 20M
 status 0 vhdtool resize --force disk.vhdx 20M
 
+# What comes into sight in a child is not its parent's.
+for format in vhdx vhd; do
+	rm -f parent.$format child.a$format
+	vhdtool create parent.$format 20M >/dev/null
+	pattern 5 20M | vhdtool write parent.$format >/dev/null
+	vhdtool create --parent parent.$format --size 9M child.a$format \
+		>/dev/null
+	vhdtool read child.a$format >model
+	status 0 vhdtool resize child.a$format 30M
+	same child.a$format
+done
+
+rm disk.vhdx child.avhdx
+vhdtool create disk.vhdx 10M >/dev/null
 status 2 vhdtool resize disk.vhdx
 status 2 vhdtool resize disk.vhdx 65T
 says err "up to 64 TiB"
