@@ -24,7 +24,7 @@ struct cmd {
 extern const struct cmd cmd_bench, cmd_check, cmd_compact, cmd_compare;
 extern const struct cmd cmd_convert;
 extern const struct cmd cmd_create, cmd_discard, cmd_info, cmd_log, cmd_map;
-extern const struct cmd cmd_read, cmd_write;
+extern const struct cmd cmd_read, cmd_repair, cmd_write;
 extern const struct cmd cmd_set, cmd_set_parent;
 extern const struct cmd cmd_doctor;
 extern const struct cmd cmd_merge;

@@ -76,3 +76,32 @@ const struct cmd cmd_check = {
 	.opts = options,
 	.exec = exec_check,
 };
+
+/* The chain is what a path to the parent is mended by. */
+static int exec_repair(const struct cmd *c, int argc, char **argv)
+{
+	struct check_args a = { .repair = true, .chain = true };
+	char **pos;
+	int cnt;
+	int status = opt_parse(c, &a, argc, argv, 1, 1, &pos, &cnt);
+	return status == OPT_GO ? check_chain(pos[0], &a) : status;
+}
+
+static const struct opt repair_options[] = {
+	OPT_SEARCH(struct check_args, search),
+	{ "json", OPT_FLAG, offsetof(struct check_args, json), NULL,
+	  "for programs", NULL },
+	{ "dry-run", OPT_FLAG, offsetof(struct check_args, dry_run), NULL,
+	  "only say what it would do", NULL },
+	OPT_END
+};
+
+const struct cmd cmd_repair = {
+	.name = "repair",
+	.synopsis = "[OPTIONS] FILE",
+	.brief = "mend an image, what it stands on, and the paths between them",
+	.notes = "The same as check --repair --chain: only what can be mended "
+		 "without guessing.\n",
+	.opts = repair_options,
+	.exec = exec_repair,
+};

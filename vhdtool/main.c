@@ -16,7 +16,8 @@
 #endif
 
 static const struct cmd *const commands[] = {
-	&cmd_create, &cmd_info,	   &cmd_check,	 &cmd_log,
+	&cmd_create, &cmd_info,	   &cmd_check,	 &cmd_repair,
+	&cmd_log,
 	&cmd_map,    &cmd_read,	   &cmd_write,	 &cmd_convert,
 	&cmd_merge,
 	&cmd_set_parent, &cmd_set,

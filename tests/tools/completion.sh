@@ -15,7 +15,7 @@ complete_words() # WORD...: the last one is the one to complete
 
 complete_words ""
 for verb in create info check log map read write convert compare discard bench \
-	compact doctor merge; do
+	compact doctor merge repair; do
 	says got $verb
 done
 complete_words co
