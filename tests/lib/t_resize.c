@@ -9,6 +9,7 @@
 #include "file_crash.h"
 #include "file_fault.h"
 #include "file_mem.h"
+#include "mem.h"
 #include "t.h"
 
 #define CHUNK ((size_t)MIB)
@@ -390,4 +391,36 @@ void t_resize_faults(struct t_resize *t, uint64_t size_len, unsigned ops,
 			rules[i].nth += t->stride ? t->stride : 1;
 		while (fail_one(t, size_len, rules[i]));
 	}
+}
+
+/* The nth allocation fails; false if there are not so many. */
+static bool starve_one(struct t_resize *t, uint64_t size_len, uint64_t nth)
+{
+	struct memimg m = { 0 };
+	struct file *f;
+	uint64_t seen;
+	int rc;
+
+	memimg_clone(&m, &t->file);
+	T_OK(file_mem_new(t->loop, "disk", &m, &f, &t_err));
+	t_resize_open_file(t, f, VHDX_OPEN_WRITE);
+	mem_fail_nth(nth);
+	rc = t->img->ops->resize(t->img, size_len, &t_err);
+	seen = mem_fail_nth(0);
+	T_TRUE(rc ? rc == VHDX_E_NOMEM : t->img->size_len == size_len);
+	verify_open(t, size_len);
+	t_resize_close(t);
+	t_resize_verify_either(t, &m, size_len);
+	t_resize_check(t, &m, false);
+	go_on(t, &m, size_len, 0);
+	memimg_free(&m);
+	return seen >= nth;
+}
+
+void t_resize_no_memory(struct t_resize *t, uint64_t size_len)
+{
+	uint64_t nth = 1;
+
+	while (starve_one(t, size_len, nth))
+		nth++;
 }

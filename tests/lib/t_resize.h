@@ -65,4 +65,7 @@ void t_resize_power_failures(struct t_resize *t, uint64_t size_len,
 void t_resize_faults(struct t_resize *t, uint64_t size_len, unsigned ops,
 		     int sys_errno);
 
+/* And for every allocation that fails. */
+void t_resize_no_memory(struct t_resize *t, uint64_t size_len);
+
 #endif

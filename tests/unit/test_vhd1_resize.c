@@ -233,7 +233,18 @@ static void failure_of_any_operation_leaves_one_size_or_the_other(void)
 	failures(VHDX_TYPE_DIFFERENCING, 8 * MIB + 512);
 }
 
+static void running_out_of_memory_changes_nothing(void)
+{
+	begin(VHDX_TYPE_FIXED, 0);
+	t_resize_no_memory(&t, 9 * MIB);
+	t_resize_end(&t);
+	begin(VHDX_TYPE_DIFFERENCING, 8 * MIB);
+	t_resize_no_memory(&t, 900 * MIB);
+	t_resize_end(&t);
+}
+
 static const struct t_test tests[] = {
+	T_TEST(running_out_of_memory_changes_nothing),
 	T_TEST(dynamic_disk_grows),
 	T_TEST(fixed_disk_grows),
 	T_TEST(child_grows_over_a_smaller_parent),

@@ -384,7 +384,16 @@ static void failure_of_any_operation_while_the_bat_moves(void)
 	t_resize_end(&t);
 }
 
+static void running_out_of_memory_changes_nothing(void)
+{
+	begin_small(VHDX_TYPE_FIXED, 0);
+	t_resize_no_memory(&t, 9 * MIB + 512);
+	t_resize_no_memory(&t, 3 * MIB + 512);
+	t_resize_end(&t);
+}
+
 static const struct t_test tests[] = {
+	T_TEST(running_out_of_memory_changes_nothing),
 	T_TEST(dynamic_disk_grows_and_shrinks),
 	T_TEST(fixed_disk_grows_and_shrinks),
 	T_TEST(child_grows_and_shrinks_over_a_smaller_parent),
