@@ -22,14 +22,10 @@ struct cmd {
 };
 
 extern const struct cmd cmd_bench, cmd_check, cmd_compact, cmd_compare;
-extern const struct cmd cmd_convert;
-extern const struct cmd cmd_create, cmd_discard, cmd_info, cmd_log, cmd_map;
-extern const struct cmd cmd_read, cmd_repair, cmd_write;
-extern const struct cmd cmd_set, cmd_set_parent;
-extern const struct cmd cmd_doctor;
-extern const struct cmd cmd_merge;
-
-extern const struct cmd cmd_resize;
+extern const struct cmd cmd_convert, cmd_create, cmd_discard, cmd_doctor;
+extern const struct cmd cmd_info, cmd_log, cmd_map, cmd_merge, cmd_read;
+extern const struct cmd cmd_repair, cmd_resize, cmd_set, cmd_set_parent;
+extern const struct cmd cmd_write;
 
 /* Runs argv[0] out of the table: the whole name or a prefix that only one
  * entry has. `within`: what was typed before it ("vhdtool"). */

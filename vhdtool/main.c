@@ -16,22 +16,18 @@
 #endif
 
 static const struct cmd *const commands[] = {
-	&cmd_create, &cmd_info,	   &cmd_check,	 &cmd_repair,
-	&cmd_log,
-	&cmd_map,    &cmd_read,	   &cmd_write,	 &cmd_convert,
-	&cmd_merge,
-	&cmd_set_parent, &cmd_set,
-	&cmd_doctor,
-	&cmd_compact,
-	&cmd_resize,
-	&cmd_compare, &cmd_discard, &cmd_bench,	 NULL,
+	&cmd_create,  &cmd_info,    &cmd_check,	 &cmd_repair,
+	&cmd_doctor,  &cmd_log,	    &cmd_map,	 &cmd_read,
+	&cmd_write,   &cmd_convert, &cmd_merge,	 &cmd_compact,
+	&cmd_resize,  &cmd_set,	    &cmd_set_parent, &cmd_compare,
+	&cmd_discard, &cmd_bench,   NULL,
 };
 
 static void print_help(void)
 {
 	printf("Usage: vhdtool COMMAND [OPTIONS] ...\n\n"
-	       "Creates, reads, writes, checks, recovers and converts VHD and "
-	       "VHDX disk images.\n\nCommands:\n");
+	       "Creates, reads, writes, checks, recovers, converts, merges and "
+	       "resizes VHD and VHDX disk images.\n\nCommands:\n");
 	cmd_list(commands);
 	printf("\nA command may be shortened as long as it stays unique. "
 	       "Sizes: 4096, 64K, 2M, 1G, 64T.\n"
