@@ -22,7 +22,7 @@ look()
 	RELINK_PROVES) suite=relink ;;
 	MERGE_JOURNAL_FIRST) suite=merge_crash ;; # only the order shows it
 	MERGE_*) suite=merge_crash where='--profile j-merge' ;;
-	VHD_RESIZE_*) suite=vhd1_resize where='--profile j-resizevhd' ;;
+	VHD_RESIZE_*) suite=vhd1_resize ;;
 	RESIZE_*) suite=vhdx_resize where='--profile j-resize' ;;
 	COMPACT_*) suite=vhdx_compact where='--profile j-compact' ;;
 	OWNER_*) suite=owner where='--profile forest' ;;
