@@ -3,7 +3,7 @@
 # What `make check-long` runs: the crash suite at length, the proof that it
 # would notice each missing sync, and everything again under the sanitizers.
 #	CRASH_LONG_SECONDS	the crash suite (1200): half on disks, half on chains
-#	FOREST_LONG_SECONDS	forests of disks, on two processors (600)
+#	FOREST_LONG_SECONDS	forests of disks, on two processors (1200)
 #	CRASH_SEED		where its seeds begin (today's date and time)
 #	MUTATION_SECONDS	at most, for each mutation (120)
 #	LONG_SECONDS		for all of it; what does not fit fails (5400)
@@ -100,7 +100,7 @@ if [ -f tests/crash/crash.c ]; then
 	# at most half of it.
 	left=$((budget - SECONDS - 60))
 	[ "$left" -gt 4 ] || left=4
-	forest_seconds=${FOREST_LONG_SECONDS:-600}
+	forest_seconds=${FOREST_LONG_SECONDS:-1200}
 	[ "$forest_seconds" -le $((left / 2)) ] || forest_seconds=$((left / 2))
 	crash_seconds=${CRASH_LONG_SECONDS:-1200}
 	[ "$crash_seconds" -le $((left - forest_seconds)) ] ||
