@@ -130,6 +130,9 @@ bool forest_merge(struct forest *f)
 	if (i < 0 || f->ds.d[i].parent < 0)
 		return false;
 	n = 1 + (unsigned)forest_below(f, forest_depth(f, i));
+	if (!resizing_can(&f->ds, merging_layer(&f->ds, i, n),
+			  f->ds.d[i].view.size))
+		return false;
 	/* What stays between would show wrong data in a VHD: it is refused. */
 	keep &= n == 1 || f->ds.d[i].format == VHDX_FORMAT_VHDX;
 	forest_tell(f, "merge %s, %u deep%s", f->ds.d[i].path, n,

@@ -160,6 +160,9 @@ static bool compact_plan(struct joint *j)
 {
 	int leaf = joint_chain(j, (unsigned)joint_below(j, 3), false);
 
+	/* A fixed disk has nothing to give. */
+	if (leaf >= 0 && j->ds.d[leaf].fixed)
+		leaf = joint_child(j, leaf, "c1");
 	if (leaf < 0 || !joint_churn(j, leaf))
 		return false;
 	if (joint_below(j, 2) && joint_child(j, leaf, "on it") < 0)
