@@ -240,12 +240,13 @@ static void files_lose_power_together(void)
 
 static void a_number_is_one_state(void)
 {
+	static const char text[] = "0123456789abcdefghij";
 	struct file *f;
 
 	begin();
 	T_OK(open_file("/d/a", OPENER_WRITE, &f));
 	for (uint64_t i = 0; i < 20; i++)
-		T_OK(file_write(f, i, "0123456789abcdefghij" + i, 1, &t_err));
+		T_OK(file_write(f, i, &text[i], 1, &t_err));
 	file_close(f);
 	for (uint64_t n = 0; n < 40; n++) {
 		char first[64];
