@@ -143,17 +143,34 @@ static bool set_mutation(const char *name)
 	return false;
 }
 
+/* Whether name is one of those in "a,b,c". */
+static bool is_listed(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	while (list && *list) {
+		size_t n = strcspn(list, ",");
+
+		if (n == len && strncmp(list, name, n) == 0)
+			return true;
+		list += n + (list[n] == ',');
+	}
+	return false;
+}
+
 int t_main(int argc, char **argv, const struct t_suite *const *suites)
 {
-	const char *suite = NULL, *test = NULL;
+	const char *suite = NULL, *test = NULL, *without = NULL;
 	bool list = false;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "s:t:lm:")) != -1) {
+	while ((opt = getopt(argc, argv, "s:t:lm:x:")) != -1) {
 		if (opt == 's')
 			suite = optarg;
 		else if (opt == 't')
 			test = optarg;
+		else if (opt == 'x')
+			without = optarg;
 		else if (opt == 'l')
 			list = true;
 		else if (opt == 'm' && set_mutation(optarg))
@@ -164,7 +181,8 @@ int t_main(int argc, char **argv, const struct t_suite *const *suites)
 	if (CU_initialize_registry() != CUE_SUCCESS)
 		return 1;
 	for (; *suites; suites++) {
-		if (suite && strcmp(suite, (*suites)->name) != 0)
+		if ((suite && strcmp(suite, (*suites)->name) != 0) ||
+		    is_listed(without, (*suites)->name))
 			continue;
 		for (const struct t_test *t = (*suites)->tests;
 		     list && t->name; t++)

@@ -76,8 +76,9 @@ const char *t_tmpdir(void);
  * there. Borrowed until the next call. */
 const char *t_shared(const char *name);
 
-/* Registers the suites and runs them: [-s suite] [-t test] [-l] [-m mutation].
- * Returns the exit status. CUnit's summary is printed last. */
+/* Registers the suites and runs them: [-s suite] [-x suite,suite: not these]
+ * [-t test] [-l] [-m mutation]. Returns the exit status. CUnit's summary is
+ * printed last. */
 int t_main(int argc, char **argv, const struct t_suite *const *suites);
 
 #endif
