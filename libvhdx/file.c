@@ -68,12 +68,14 @@ static void check_buffers(const struct file_io *io)
 	ASSERT(sum >= io->iov_skip && sum - io->iov_skip >= io->len);
 }
 
-void file_submit(struct file *f, struct file_io *io)
+static void submit(struct file *f, struct file_io *io, bool skip_zeros)
 {
 	ASSERT(io->done);
 	check_buffers(io);
 	io->file = f;
+	io->skip_zeros = skip_zeros;
 	io->res_punched = false;
+	io->res_zero_len = 0;
 	io->res = check_io(f, io);
 	if (io->res == 0 && !(has_range(io) && io->len == 0)) {
 		f->ops->submit(f, io);
@@ -81,6 +83,16 @@ void file_submit(struct file *f, struct file_io *io)
 	}
 	loop_task_init(&io->task, complete_checked);
 	loop_defer(f->loop, &io->task);
+}
+
+void file_submit(struct file *f, struct file_io *io)
+{
+	submit(f, io, false);
+}
+
+void file_submit_skipping(struct file *f, struct file_io *io)
+{
+	submit(f, io, io->op == FILE_READ);
 }
 
 struct blocking_io {

@@ -16,6 +16,9 @@
  *    space); FILE_PUNCH does the same and gives back space where the host
  *    can, else it completes with 0 having done NOTHING (res_punched says
  *    which). Neither changes the file size.
+ *  - A FILE_READ that may skip zeros need not put those it meets first into
+ *    the buffers: res_zero_len says how many bytes, all read and all zero, it
+ *    left out. Everything behind them is there.
  *  - FILE_RESERVE gives the range its space on the host, so that a later write
  *    there does not find the host full: NOSPC if it is full now, 0 having done
  *    nothing where the host has no such call. Content and size stay.
@@ -46,10 +49,12 @@ struct file_io {
 	const struct iovec *iov; /* READ, WRITE: transfer is len bytes */
 	int iov_cnt;		 /* long and starts iov_skip bytes in */
 	uint64_t iov_skip;
+	bool skip_zeros; /* set by file_submit*(); may be ignored */
 	void (*done)(struct file_io *io);
 	void *opaque;	       /* the submitter's */
 	int res;	       /* 0 or VHDX_E_* */
 	bool res_punched;
+	uint64_t res_zero_len;
 	struct vhdx_err err;   /* filled when res != 0 */
 	struct aio_op aio; /* file_direct.c's, like the rest */
 	struct {
@@ -82,6 +87,8 @@ struct file_ops {
 
 /* [loop] io->op, off, len, iov*, done are set; io is the file's until done. */
 void file_submit(struct file *f, struct file_io *io);
+/* The same; a read may skip zeros. */
+void file_submit_skipping(struct file *f, struct file_io *io);
 
 /* Blocking forms: submit, then turn the loop until complete. */
 int file_read(struct file *f, uint64_t off, void *buf, size_t len,

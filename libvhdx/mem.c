@@ -57,6 +57,19 @@ void *mem_resize(void *p, size_t cnt, size_t len)
 	return p ? q : counted(q);
 }
 
+/* If the first bytes are zero and each equals the one 64 further on, all are;
+ * memcmp() stops at the first difference. */
+bool mem_is_zero(const void *p, size_t len)
+{
+	static const uint8_t zeros[64];
+	const uint8_t *b = p;
+
+	if (len < sizeof(zeros))
+		return memcmp(b, zeros, len) == 0;
+	return memcmp(b, zeros, sizeof(zeros)) == 0 &&
+	       memcmp(b, b + sizeof(zeros), len - sizeof(zeros)) == 0;
+}
+
 void *mem_aligned(size_t align, size_t len)
 {
 	void *p = NULL;

@@ -29,6 +29,9 @@ char *mem_strdup(const char *s) must_check;
 
 void mem_free(void *p); /* NULL allowed */
 
+/* All of it. */
+bool mem_is_zero(const void *p, size_t len);
+
 /* Tests: the n-th allocation from now fails (1 = the next), once; 0: none.
  * Returns how many allocations the last setting saw. */
 uint64_t mem_fail_nth(uint64_t n);

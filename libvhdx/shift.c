@@ -8,12 +8,17 @@
  *	       READ -> runs: zeros, later  PUNCH or ZERO --+
  *	                     data          WRITE ----------+
  *
+ * Until the first data is met reads may leave zeros out (file.h), so that those
+ * who read look at them too, side by side and while they are in the cache.
+ *
  * Zeros are put off until data follows: a source without data leaves the
  * destination alone.
  */
 #include "shift.h"
 
 #include <string.h>
+
+#include "mem.h"
 
 static void next(struct shift *s);
 
@@ -35,24 +40,17 @@ static void submit(struct shift *s, enum file_op op, uint64_t off,
 	s->io.iov_cnt = 1;
 	s->io.iov_skip = 0;
 	s->io.done = done;
-	file_submit(s->file, &s->io);
+	/* Behind the first data more is to be expected. */
+	if (op == FILE_READ && s->empty)
+		file_submit_skipping(s->file, &s->io);
+	else
+		file_submit(s->file, &s->io);
 }
 
 static void advance(struct shift *s, uint64_t len)
 {
 	s->pos += len;
 	*s->work_len += len;
-}
-
-/* If the first 16 bytes are zero and each equals the one 16 further on, all
- * are; memcmp() stops at the first difference. */
-static bool is_zero(const uint8_t *b, uint64_t len)
-{
-	static const uint8_t zeros[16];
-
-	if (len < 16)
-		return memcmp(b, zeros, len) == 0;
-	return memcmp(b, zeros, 16) == 0 && memcmp(b, b + 16, len - 16) == 0;
 }
 
 /* Where the destination is brought up to: [zeros_from, pos) lacks its zeros. */
@@ -105,11 +103,11 @@ static uint64_t run_at(struct shift *s, bool *zero)
 {
 	uint64_t at = s->pos, end = s->buf_pos + s->buf_len;
 
-	*zero = is_zero(s->buf + (at - s->buf_pos), grain_len(s, at));
+	*zero = mem_is_zero(s->buf + (at - s->buf_pos), grain_len(s, at));
 	while (at < end) {
 		uint64_t len = grain_len(s, at);
 
-		if (is_zero(s->buf + (at - s->buf_pos), len) != *zero)
+		if (mem_is_zero(s->buf + (at - s->buf_pos), len) != *zero)
 			break;
 		if (!*zero && at < s->look_len)
 			s->nonzero = true;
@@ -142,6 +140,18 @@ static bool step_buffer(struct shift *s)
 	return true;
 }
 
+/* The first len bytes are zeros, and not in the buffer. Of the grain that goes
+ * on in the buffer they become part. */
+static void skip_zeros(struct shift *s, uint64_t len)
+{
+	uint64_t end = s->pos + len, to = end;
+
+	if (len < s->buf_len)
+		to = u64_max(s->pos, align_down(end, SHIFT_GRAIN));
+	memset(s->buf + (to - s->pos), 0, end - to);
+	advance(s, to - s->pos);
+}
+
 static void have_read(struct file_io *io)
 {
 	struct shift *s = container_of(io, struct shift, io);
@@ -152,6 +162,7 @@ static void have_read(struct file_io *io)
 	}
 	s->buf_pos = s->pos;
 	s->buf_len = io->len;
+	skip_zeros(s, io->res_zero_len);
 	next(s);
 }
 
@@ -177,6 +188,9 @@ static bool step_source(struct shift *s)
 	len = u64_min(s->len - s->pos, s->data_end - at);
 	/* Grains lie as they lie in the source. */
 	len = u64_min(len, SHIFT_BUF_LEN - s->pos % SHIFT_GRAIN);
+	/* Most of what is there shows at once. */
+	if (s->dst_off == SHIFT_NOWHERE && s->pos == 0)
+		len = u64_min(len, SHIFT_GRAIN);
 	s->iov = (struct iovec){ s->buf, len };
 	submit(s, FILE_READ, at, len, have_read);
 	return true;

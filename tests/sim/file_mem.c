@@ -32,6 +32,26 @@ static void transfer(struct memimg *img, struct file_io *io)
 	}
 }
 
+/* To the byte, and it is seen when somebody uses what was left out. */
+static void leave_zeros_out(struct file_io *io)
+{
+	uint64_t pos = 0;
+
+	while (pos < io->len) {
+		struct iovec v;
+		size_t n, k = 0;
+
+		file_iov_window(io, pos, &v, 1, &n);
+		while (k < n && ((uint8_t *)v.iov_base)[k] == 0)
+			k++;
+		memset(v.iov_base, 0xee, k);
+		pos += k;
+		if (k < n)
+			break;
+	}
+	io->res_zero_len = pos;
+}
+
 static int check_room(struct file_io *io)
 {
 	uint64_t end = io->off + (io->op == FILE_TRUNCATE ? 0 : io->len);
@@ -55,6 +75,8 @@ void file_mem_apply(struct memimg *img, struct file_io *io)
 	case FILE_READ:
 	case FILE_WRITE:
 		transfer(img, io);
+		if (io->op == FILE_READ && io->skip_zeros)
+			leave_zeros_out(io);
 		break;
 	case FILE_SYNC:
 	case FILE_RESERVE: /* memory is there or the program is not */

@@ -280,6 +280,56 @@ static void reserving_keeps_content_and_size(struct fixture *x)
 	T_TRUE(memcmp(in, out, sizeof(in)) == 0);
 }
 
+static void skipping_read(struct fixture *x, uint64_t off, uint8_t *out,
+			  size_t len, uint64_t *zero_len)
+{
+	struct iovec v[] = { { out, 1000 }, { out + 1000, len - 1000 } };
+	struct req r = { .io = { .op = FILE_READ, .off = off, .len = len,
+				 .iov = v, .iov_cnt = 2,
+				 .done = count_done } };
+
+	memset(out, 0xee, len);
+	file_submit_skipping(x->file, &r.io);
+	wait_for(x, &r, 1);
+	T_OK(r.io.res);
+	*zero_len = r.io.res_zero_len;
+	T_TRUE(*zero_len <= len);
+}
+
+static void a_skipping_read_leaves_nothing_but_zeros_out(struct fixture *x)
+{
+	static uint8_t in[512 * KIB], out[sizeof(in)];
+	uint64_t zero_len, rng = 7;
+
+	for (int i = 0; i < 20; i++) {
+		uint64_t at = t_rand_below(&rng, sizeof(in) - 5000);
+		uint64_t off = t_rand_below(&rng, 4096);
+
+		memset(in, 0, sizeof(in));
+		t_fill(in + at, 5000, (uint64_t)i);
+		T_OK(file_write(x->file, off, in, sizeof(in), &t_err));
+		skipping_read(x, off, out, sizeof(out), &zero_len);
+		T_TRUE(all_zero(in, zero_len));
+		T_TRUE(!memcmp(in + zero_len, out + zero_len,
+			       sizeof(in) - zero_len));
+	}
+}
+
+static void a_plain_read_leaves_nothing_out(struct fixture *x)
+{
+	uint8_t out[10000];
+	struct iovec v = { out, sizeof(out) };
+	struct req r = { .io = { .op = FILE_READ, .len = sizeof(out), .iov = &v,
+				 .iov_cnt = 1, .done = count_done,
+				 .skip_zeros = true, .res_zero_len = 5 } };
+
+	T_OK(file_truncate(x->file, MIB, &t_err));
+	memset(out, 0xee, sizeof(out));
+	file_submit(x->file, &r.io); /* callers do not clear the struct */
+	wait_for(x, &r, 1);
+	T_TRUE(r.io.res_zero_len == 0 && all_zero(out, sizeof(out)));
+}
+
 static void changes_to_a_read_only_file_are_refused(struct fixture *x)
 {
 	uint8_t b = 1;
@@ -395,6 +445,8 @@ static void window_covers_the_transfer_piece_by_piece(void)
 	X(zero_and_punch_clear_exactly_their_range)                         \
 	X(zero_and_punch_keep_the_size)                                     \
 	X(reserving_keeps_content_and_size)                                 \
+	X(a_skipping_read_leaves_nothing_but_zeros_out)                     \
+	X(a_plain_read_leaves_nothing_out)                                  \
 	X(changes_to_a_read_only_file_are_refused)                          \
 	X(range_beyond_the_largest_offset_is_refused)                       \
 	X(next_data_skips_to_what_was_written)                              \

@@ -240,6 +240,32 @@ static void punch_gives_space_back_and_says_so(void)
 	close_all(f);
 }
 
+static void zeros_are_skipped_up_to_data_and_to_the_end(void)
+{
+	struct file *f = new_file(new_path("image"));
+	static uint8_t buf[MIB];
+	struct iovec v = { buf, sizeof(buf) };
+
+	T_OK(file_truncate(f, 900 * KIB, &t_err));
+	T_OK(file_write(f, 700 * KIB, "x", 1, &t_err));
+	for (size_t i = 0; i < 2; i++) {
+		struct punch p = { .io = { .op = FILE_READ, .off = i * 800 *
+					   KIB, .len = MIB, .iov = &v,
+					   .iov_cnt = 1, .done = punch_done } };
+
+		memset(buf, 0xee, sizeof(buf));
+		file_submit_skipping(f, &p.io);
+		while (!p.done)
+			(void)loop_turn(loop, -1);
+		T_OK(p.io.res);
+		/* A piece at a time, of 64 KiB; and what the file has. */
+		T_EQ_U64(p.io.res_zero_len, i ? 100 * KIB : 640 * KIB);
+		T_EQ_U64(buf[700 * KIB], i ? 0 : 'x');
+		T_EQ_U64(buf[MIB - 1], 0);
+	}
+	close_all(f);
+}
+
 static void zero_of_a_read_only_descriptor_fails_with_the_errno(void)
 {
 	const char *path = new_path("image");
@@ -396,6 +422,7 @@ static const struct t_test tests[] = {
 	T_TEST(create_refuses_an_existing_file),
 	T_TEST(descriptors_do_not_leak_into_other_programs),
 	T_TEST(punch_gives_space_back_and_says_so),
+	T_TEST(zeros_are_skipped_up_to_data_and_to_the_end),
 	T_TEST(zero_of_a_read_only_descriptor_fails_with_the_errno),
 	T_TEST(zero_works_where_the_host_cannot_do_it),
 	T_TEST(failed_sync_is_never_followed_by_a_good_one),

@@ -103,6 +103,20 @@ static void live_count_finds_a_leak(void)
 	T_EQ_U64(mem_live_cnt(), before);
 }
 
+static void any_byte_that_is_not_zero_is_found(void)
+{
+	uint8_t b[200] = { 0 };
+
+	for (size_t len = 0; len <= sizeof(b); len++) {
+		T_TRUE(mem_is_zero(b, len));
+		for (size_t i = 0; i < sizeof(b); i++) {
+			b[i] = 1;
+			T_TRUE(mem_is_zero(b, len) == (i >= len));
+			b[i] = 0;
+		}
+	}
+}
+
 static const struct t_test tests[] = {
 	T_TEST(zeroed_forms_are_zero),
 	T_TEST(sizes_that_overflow_fail),
@@ -112,6 +126,7 @@ static const struct t_test tests[] = {
 	T_TEST(the_nth_allocation_fails_once),
 	T_TEST(every_form_can_be_made_to_fail),
 	T_TEST(live_count_finds_a_leak),
+	T_TEST(any_byte_that_is_not_zero_is_found),
 	T_END,
 };
 
