@@ -113,13 +113,14 @@ int vhdx_compact(const char *path, const struct vhdx_compact_opts *opts,
 		 struct vhdx_compact_result *result, struct vhdx_err *e)
 {
 	static const struct vhdx_compact_opts none;
+	struct vhdx_compact_result unwanted;
 	struct loop *l;
 	int rc = loop_new(&l, e);
 
 	if (rc)
 		return rc;
 	rc = compact_image(&opener_default, l, path, opts ? opts : &none,
-			   result, e);
+			   result ? result : &unwanted, e);
 	loop_free(l);
 	return rc;
 }

@@ -130,7 +130,7 @@ struct vhdx_compact_result {
  * a reader of the disk sees stays, and with it the identity its children name
  * (but see `unused`). A differencing image is compacted alone: its parents are
  * not opened (but see `unused`). UNSUPPORTED for fixed images and raw files.
- * NOSPC: the host was full; what could be dropped is. */
+ * NOSPC: the host was full; what could be dropped is. result may be NULL. */
 int vhdx_compact(const char *path, const struct vhdx_compact_opts *opts,
 		 struct vhdx_compact_result *result, struct vhdx_err *e);
 
