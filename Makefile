@@ -66,6 +66,10 @@ define link
 	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(1) $(ALL_LDFLAGS)
 endef
 
+# Said of what cannot be built, unless what is missing is about to be installed.
+left_out = $(if $(filter quickstart check check-long deps,$(MAKECMDGOALS)),,\
+	$(info $(1)))
+
 # Folders add to these.
 PROGRAMS :=	# what `make` builds beside the library
 HELPERS :=	# what they start, not for use by hand

@@ -4,7 +4,7 @@ ifeq ($(man_SRCS),)
 else ifneq ($(call have_prog,$(SCDOC)),)
 MAN_PAGES := $(man_SRCS:man/%.scd=$(B)/man/%)
 else
-$(info the manual pages are left out: scdoc is missing)
+$(call left_out,the manual pages are left out: scdoc is missing)
 endif
 
 $(B)/man/%: man/%.scd

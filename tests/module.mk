@@ -57,7 +57,7 @@ $(replay_PROGS): $(B)/fuzz/replay_%: $(B)/tests/fuzz/%.o $(fuzz_MAIN) $(fuzz_OBJ
 ifeq ($(call have_pkg,cunit),yes)
 TESTS += $(B)/tests/unit/unit $(B)/tests/golden/damage $(if $(crash_OBJS),$(B)/tests/crash/crash)
 else
-$(info the tests are left out: CUnit is missing (libcunit1-dev))
+$(call left_out,the tests are left out: CUnit is missing (libcunit1-dev))
 endif
 
 .PHONY: fuzz-progs replay-progs crash golden

@@ -18,5 +18,5 @@ vhdfsmap_LACKS := $(strip $(foreach p,$(vhdfsmap_PKGS),$(if \
 ifeq ($(vhdfsmap_LACKS),)
 HELPERS += $(B)/bin/vhdfsmap
 else
-$(info vhdfsmap (compact --fs) is left out: missing $(vhdfsmap_LACKS))
+$(call left_out,vhdfsmap (compact --fs) is left out: missing $(vhdfsmap_LACKS))
 endif

@@ -15,5 +15,5 @@ ifeq ($(vhdtool_SRCS),)
 else ifeq ($(call have_pkg,jansson),yes)
 PROGRAMS += $(B)/bin/vhdtool
 else
-$(info vhdtool is left out: jansson is missing (libjansson-dev))
+$(call left_out,vhdtool is left out: jansson is missing (libjansson-dev))
 endif
