@@ -238,6 +238,7 @@ static int copy_into(struct merge *m, struct image *a, struct vhdx_err *e)
 
 	if (m->format == VHDX_FORMAT_VHDX && !MUTATED(MERGE_IDENTITY))
 		a->next_identity = m->j.new_id;
+	a->parent_len = m->parent_len;
 	rc = blk_new(a, m->loop, false, &dst, e);
 	if (rc) {
 		(void)a->ops->close(a, NULL);

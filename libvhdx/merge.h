@@ -46,6 +46,7 @@ struct merge {
 	enum vhdx_format format;
 	struct guid target_id; /* now */
 	uint64_t size_len;     /* the child's */
+	uint64_t parent_len;   /* the target's parent's size; 0: a base */
 };
 
 /* merge_plan.c: opens and proves the whole chain, finds all that the merge has

@@ -366,6 +366,8 @@ static int plan_chain(struct plan *p, struct vhdx_err *e)
 	p->target = p->chain->layers[p->n];
 	m->format = p->target->info.format;
 	m->size_len = p->chain->layers[0]->size_len;
+	if (p->n + 1 < p->chain->cnt)
+		m->parent_len = p->chain->layers[p->n + 1]->size_len;
 	rc = note_names(p, e);
 	if (!rc)
 		rc = check_possible(p, e);

@@ -572,6 +572,29 @@ static void vhd_grows_with_its_child_but_does_not_shrink(void)
 	end();
 }
 
+static void vhd_grows_by_no_blocks_that_its_parent_cannot_reach(void)
+{
+	struct chain_opts co = { .flags = VHDX_OPEN_ALONE };
+	struct chain *c;
+
+	begin();
+	tc.format = VHDX_FORMAT_VHD;
+	t_chain_create(&tc, "/m/base", NULL, MIB, MIB);
+	t_chain_write(&tc, "/m/base", 0, MIB, 2);
+	t_chain_create(&tc, "/m/one", "/m/base", MIB, MIB);
+	t_chain_create(&tc, "/m/leaf", "/m/one", MIB, T_CHAIN_LEN);
+	t_chain_write(&tc, "/m/leaf", 3 * MIB, 512, 3);
+	T_OK(t_chain_read(&tc, "/m/leaf", want));
+	T_OK(merge());
+	shows("/m/one");
+	t_chain_sound(&tc, "/m/one");
+	T_OK(chain_open(&tc.oc.opener, tc.loop, "/m/one", &co, &c, &t_err));
+	T_TRUE(c->layers[0]->file->size < 2 * MIB); /* one block */
+	T_OK(chain_close(c, &t_err));
+	tc.format = VHDX_FORMAT_PROBE;
+	end();
+}
+
 static void what_a_smaller_layer_hides_stays_hidden(void)
 {
 	begin();
@@ -652,6 +675,7 @@ static const struct t_test tests[] = {
 	T_TEST(target_gets_the_childs_size),
 	T_TEST(merge_that_cannot_begin_leaves_no_journal),
 	T_TEST(vhd_grows_with_its_child_but_does_not_shrink),
+	T_TEST(vhd_grows_by_no_blocks_that_its_parent_cannot_reach),
 	T_TEST(what_a_smaller_layer_hides_stays_hidden),
 	T_TEST(disk_id_follows_the_child),
 	T_TEST(any_allocation_may_fail),
