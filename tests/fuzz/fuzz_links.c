@@ -62,7 +62,8 @@ static struct chain *open_it(const char *path, unsigned flags)
 	struct chain_opts co = { .flags = flags };
 	struct chain *c = NULL;
 
-	(void)chain_open(&opener, fuzz_loop(), path, &co, &c, NULL);
+	if (chain_open(&opener, fuzz_loop(), path, &co, &c, NULL))
+		return NULL;
 	return c;
 }
 
