@@ -85,6 +85,7 @@ static void capture(struct vhd1 *v)
 		v->round_bat = true;
 	}
 	v->any_dirty = false;
+	v->round_again = false;
 	v->round_bits = v->sectors && vhd1_sectors_capture(v);
 	list_splice(&v->flush_now, &v->flush_next);
 }
@@ -115,7 +116,7 @@ static void finish(struct vhd1 *v, int res, const struct vhdx_err *why)
 		fl->done(fl);
 	}
 	v->round = VHD1_ROUND_IDLE;
-	if (!list_empty(&v->flush_next))
+	if (!list_empty(&v->flush_next) || v->round_again)
 		begin(v);
 }
 
@@ -127,6 +128,7 @@ static void fail_for(struct vhd1 *v, const struct vhdx_err *io,
 	err_wrap(&why, why.code, "%s", what);
 	vhd1_fail(v, &why);
 	list_splice(&v->flush_now, &v->flush_next);
+	v->round_again = false;
 	finish(v, why.code, &why);
 	if (v->sectors)
 		vhd1_sectors_retry(v);
@@ -340,10 +342,14 @@ void vhd1_flush(struct image *img, struct image_flush *fl)
 		begin(v);
 }
 
+/* What the round that is under way has captured is not enough: whoever waits
+ * for it may be the only one left, so another one follows. */
 void vhd1_flush_kick(struct vhd1 *v)
 {
 	if (v->round == VHD1_ROUND_IDLE)
 		begin(v);
+	else
+		v->round_again = true;
 }
 
 int vhd1_flush_init(struct vhd1 *v, struct vhdx_err *e)

@@ -90,6 +90,7 @@ struct vhd1 {
 	bool any_dirty;
 	bool round_bat;	 /* this round publishes blocks */
 	bool round_bits; /* it writes sector bitmaps */
+	bool round_again; /* one is wanted for what comes after capture */
 	enum vhd1_round round;
 	uint32_t round_next; /* BAT sector to go on with */
 	struct list flush_now, flush_next; /* image_flush */
@@ -169,7 +170,7 @@ bool vhd1_bm_mark(struct vhd1 *v, struct image_map *m);
 int vhd1_flush_init(struct vhd1 *v, struct vhdx_err *e) must_check;
 void vhd1_flush(struct image *img, struct image_flush *fl);
 void vhd1_dirty(struct vhd1 *v, uint32_t blk);
-/* A round, though nobody waits for it. */
+/* A round that captures what is there now, though no flush waits for it. */
 void vhd1_flush_kick(struct vhd1 *v);
 void vhd1_flush_bits_done(struct vhd1 *v, int res, const struct vhdx_err *why);
 
