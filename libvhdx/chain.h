@@ -10,7 +10,7 @@
 
 #include "image.h"
 
-#define CHAIN_MAX 256u
+#define CHAIN_MAX VHDX_LAYERS_MAX
 
 struct chain {
 	unsigned cnt;

@@ -59,6 +59,10 @@ static int open_parent(struct loop *loop, struct vhdx_create_opts *o,
 		return err_set(e, VHDX_E_INVAL,
 			       "a differencing image needs a parent");
 	rc = chain_open(&opener_default, loop, o->parent, &co, out, e);
+	if (!rc && (*out)->cnt == CHAIN_MAX)
+		rc = err_set(e, VHDX_E_UNSUPPORTED, "the parent %s is the top "
+			     "of %u layers: a chain cannot be deeper; merge "
+			     "some of them first", o->parent, CHAIN_MAX);
 	if (!rc)
 		rc = inherit(o, (*out)->layers[0], e);
 	return rc;

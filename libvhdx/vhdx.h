@@ -156,6 +156,7 @@ void vhdx_get_info(const struct vhdx_blk *blk, struct vhdx_info *info);
 
 /* The layers of an open device: 0 is the image that was opened, 1 its parent,
  * ... *path is borrowed from the device. */
+#define VHDX_LAYERS_MAX 256u /* no deeper chain opens or is made */
 unsigned vhdx_layer_cnt(const struct vhdx_blk *blk);
 void vhdx_get_layer(const struct vhdx_blk *blk, unsigned depth,
 		    struct vhdx_info *info, const char **path);

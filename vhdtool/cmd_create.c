@@ -28,10 +28,15 @@ static int inherit(const char *path, const struct create_args *a,
 	vhdx_blk_geometry(blk, &g);
 	struct vhdx_info info;
 	vhdx_get_info(blk, &info);
+	unsigned layer_cnt = vhdx_layer_cnt(blk);
 	status = img_check_not_layer(path, blk);
 	status = img_close(opts->parent, blk, status);
 	if (status)
 		return status;
+	if (layer_cnt == VHDX_LAYERS_MAX)
+		return msg_fail(STATUS_FAILED, opts->parent, "is the top of %u "
+				"layers: a chain cannot be deeper; merge some "
+				"of them first", layer_cnt);
 	if (opts->format == VHDX_FORMAT_PROBE)
 		opts->format = info.format;
 	if (info.format != opts->format)

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include "base.h"
+#include "chain.h"
 #include "mem.h"
 #include "t.h"
+#include "vhdx_chain.h"
 
 static char dir[128], path[256];
 
@@ -219,6 +221,70 @@ static void running_out_of_memory_leaves_nothing_behind(void)
 	}
 }
 
+/* Layers of a chain, /0 the base; made without walking down it each time. */
+static void put_tower(unsigned cnt)
+{
+	struct vhdx_create_opts o = opts(VHDX_FORMAT_VHD, VHDX_TYPE_DYNAMIC,
+					 MIB);
+	const struct chain_opts alone = { .flags = VHDX_OPEN_ALONE };
+	char under[160];
+	struct loop *loop;
+
+	T_OK(loop_new(&loop, &t_err));
+	snprintf(under, sizeof(under), "%s/0", dir);
+	T_OK(vhdx_create(under, &o, &t_err));
+	o.type = VHDX_TYPE_DIFFERENCING;
+	o.parent = under;
+	for (unsigned i = 1; i < cnt; i++) {
+		uint64_t file_len, host_len;
+		struct chain *c;
+		struct file *f;
+
+		snprintf(path, sizeof(path), "%s/%u", dir, i);
+		T_OK(chain_open(&opener_default, loop, under, &alone, &c,
+				&t_err));
+		T_OK(opener_default.open(&opener_default, loop, path,
+					 OPENER_WRITE | OPENER_CREATE, &f,
+					 &t_err));
+		T_OK(vhdx_create_plan(&o, &file_len, &host_len, &t_err));
+		T_OK(vhd1_image_create_child(f, path, &o, c->layers[0],
+					     &t_err));
+		file_close(f);
+		T_OK(chain_close(c, &t_err));
+		strcpy(under, path);
+	}
+	loop_free(loop);
+}
+
+static void no_layer_goes_where_no_chain_would_open(void)
+{
+	struct vhdx_create_opts o = opts(VHDX_FORMAT_VHD,
+					 VHDX_TYPE_DIFFERENCING, 0);
+	const struct vhdx_set_parent_opts any = { .ignore_id = true };
+	struct vhdx_set_parent_result res;
+	char top[160];
+
+	fresh();
+	put_tower(CHAIN_MAX - 1);
+	strcpy(top, path);
+	o.parent = top;
+	snprintf(path, sizeof(path), "%s/other", dir);
+	T_OK(vhdx_create(path, &o, &t_err));
+	snprintf(path, sizeof(path), "%s/last", dir);
+	T_OK(vhdx_create(path, &o, &t_err));
+	T_EQ_U64(info_of().type, VHDX_TYPE_DIFFERENCING);
+	T_FAILS(vhdx_set_parent(top, path, &any, &res, &t_err),
+		VHDX_E_LINKAGE, "child of");
+	strcpy(top, path);
+	snprintf(path, sizeof(path), "%s/other", dir);
+	T_FAILS(vhdx_set_parent(path, top, &any, &res, &t_err),
+		VHDX_E_UNSUPPORTED, "deeper than 256");
+	snprintf(path, sizeof(path), "%s/no", dir);
+	T_FAILS(vhdx_create(path, &o, &t_err), VHDX_E_UNSUPPORTED,
+		"256 layers");
+	T_EQ_U64(name_cnt(), CHAIN_MAX + 1);
+}
+
 static const struct t_test tests[] = {
 	T_TEST(every_format_is_created_and_recognised),
 	T_TEST(defaults_make_a_dynamic_vhdx),
@@ -230,6 +296,7 @@ static const struct t_test tests[] = {
 	T_TEST(a_new_image_has_a_name_only_when_committed),
 	T_TEST(an_aborted_image_leaves_what_was_there),
 	T_TEST(running_out_of_memory_leaves_nothing_behind),
+	T_TEST(no_layer_goes_where_no_chain_would_open),
 	T_END,
 };
 const struct t_suite t_suite_create = { "create", tests };
