@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "check.h"
 #include "locator.h"
 #include "mem.h"
 #include "relink.h"
@@ -280,8 +281,9 @@ static int examine(struct chain_check *k, struct vhdx_err *e)
 	/* Nobody may be in the way of who mends. */
 	if (mends(k))
 		let_go(k);
-	rc = image_check(k->opener, k->loop, k->layer_path, k->opts->flags,
-			 tell, k, &k->layer, &why);
+	rc = image_check(k->opener, k->loop, k->layer_path,
+			 k->opts->flags | CHECK_IN_CHAIN, tell, k, &k->layer,
+			 &why);
 	if (rc && (k->depth == 0 || rc == VHDX_E_NOMEM))
 		return err_copy(e, &why, rc);
 	if (rc) {
@@ -337,8 +339,8 @@ static int check_unopened(struct chain_check *k, struct vhdx_err *e)
 	k->layer_path = k->unopened;
 	k->unproved = true;
 	memset(&k->layer, 0, sizeof(k->layer));
-	rc = image_check(k->opener, k->loop, k->unopened, 0, tell, k,
-			 &k->layer, &why);
+	rc = image_check(k->opener, k->loop, k->unopened, CHECK_IN_CHAIN, tell,
+			 k, &k->layer, &why);
 	if (rc)
 		return rc == VHDX_E_NOMEM ? err_copy(e, &why, rc) : 0;
 	if (k->withheld)

@@ -86,6 +86,7 @@ int image_check(const struct opener *o, struct loop *l, const char *path,
 	struct check c = {
 		.repair = flags & VHDX_CHECK_REPAIR,
 		.dry_run = flags & VHDX_CHECK_DRY_RUN,
+		.in_chain = flags & CHECK_IN_CHAIN,
 		.fn = fn,
 		.arg = arg,
 		.result = result,

@@ -227,6 +227,7 @@ struct check {
 	struct file *file;
 	bool repair;  /* file is writable, mend */
 	bool dry_run; /* say what would be mended */
+	bool in_chain; /* so are its parents */
 	vhdx_finding_fn *fn;
 	void *arg;
 	struct vhdx_check_result *result;

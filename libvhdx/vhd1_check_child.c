@@ -175,9 +175,10 @@ int vhd1_check_child(struct vhd1_check *k, struct vhdx_err *e)
 	uint64_t header_off = k->ft.use->f.data_off;
 	int rc;
 
-	check_note(k->c, VHDX_OBJ_PARENT, header_off + 64, VHD1_SPEC,
-		   "a differencing disk on top of \"%s\"; the parent is not "
-		   "examined", k->h.parent_name);
+	if (!k->c->in_chain)
+		check_note(k->c, VHDX_OBJ_PARENT, header_off + 64, VHD1_SPEC,
+			   "a differencing disk on top of \"%s\"; check "
+			   "--chain examines that too", k->h.parent_name);
 	check_id(k, header_off);
 	rc = check_locators(k, header_off, e);
 	return rc ? rc : check_sectors(k, e);

@@ -62,3 +62,12 @@ cmp child.avhdx copy
 mv sound base.vhdx
 
 status 3 vhdtool check --chain nothing.vhdx
+
+# A VHD child alone says where its parent is looked at; with it, that is done.
+vhdtool create base.vhd 10M >/dev/null
+vhdtool create --parent base.vhd child.avhd >/dev/null
+status 0 vhdtool check child.avhd
+says out "check --chain examines that too"
+status 0 vhdtool check --chain child.avhd
+says out "chain of 2 images; 0 errors, 0 warnings: the chain is sound"
+! grep -q examines out || fail "what is examined is said to be elsewhere"
