@@ -14,7 +14,6 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "check.h"
 #include "locator.h"
 #include "mem.h"
 #include "relink.h"

@@ -13,10 +13,6 @@
 
 #include "image.h"
 
-/* Internal, with VHDX_CHECK_*: the parents are checked as well, as layers of
- * their own. */
-#define CHECK_IN_CHAIN (1u << 31)
-
 enum check_fix {
 	CHECK_NO_FIX,  /* nothing safe can be done */
 	CHECK_CAN_FIX, /* repair would mend it */

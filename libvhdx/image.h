@@ -235,6 +235,10 @@ struct check {
 	uint64_t stuck_errors, stuck_warnings;
 };
 
+/* Internal, with VHDX_CHECK_*: the parents are checked as well, as layers of
+ * their own. */
+#define CHECK_IN_CHAIN (1u << 31)
+
 /* Blocking. vhdx_check() over any files. */
 int image_check(const struct opener *o, struct loop *l, const char *path,
 		unsigned flags, vhdx_finding_fn *fn, void *arg,
