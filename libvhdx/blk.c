@@ -1,60 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The block device over a chain of images: checks requests, locks their range,
- * walks them extent by extent, moves the payload, completes them once.
+ * The block device over a chain of images: walks a request extent by extent,
+ * moves the payload, completes it once.
  *
- *   submit -> CHECKED -> range lock -> per extent:
+ *   per extent:
  *       READ           map_read  -> FILE_READ, zeros, or the next layer
  *       WRITE          map_write -> FILE_WRITE -> end_write
  *       DISCARD/ZEROES unmap [-> FILE_PUNCH/FILE_ZERO -> end_write]
- *   -> [FUA: flush] -> unlock -> finish (on the next turn)
+ *   -> [FUA: flush] -> unlock -> done() (on the next turn)
  *
  * A request's state lives in its own priv[]; nothing is allocated. Completion
  * always goes through a loop task, so done() never runs inside submit and the
  * stack stays flat however fast the image answers.
  */
+#include "blk.h"
+
 #include <string.h>
 
-#include "chain.h"
 #include "mem.h"
-#include "owner.h"
-#include "range.h"
-
-struct breq {
-	struct list node; /* of blk->active */
-	struct vhdx_req *req;
-	struct vhdx_blk *blk;
-	struct loop_task finish;
-	struct range_lock lock;
-	uint64_t pos; /* bytes done */
-	unsigned depth; /* the layer being asked */
-	int res;
-	struct owner_walk walk;
-	struct image_map map;
-	struct file_io io;
-	struct image_flush flush;
-};
-
-struct vhdx_blk {
-	struct chain *chain; /* owned */
-	struct image *img;   /* the leaf: layer 0 */
-	struct owner *owner; /* owned; NULL: a short chain has none */
-	struct loop *loop;
-	bool own_loop;
-	struct range_set ranges;
-	struct list active;
-};
 
 _Static_assert(sizeof(struct breq) <=
 		       sizeof(((struct vhdx_req *)0)->priv),
 	       "vhdx_req.priv is too small");
 
 static void step(struct breq *b);
-
-static struct breq *breq_of(struct vhdx_req *req)
-{
-	return (struct breq *)(void *)req->priv;
-}
 
 int blk_new_chain(struct chain *chain, struct loop *loop, bool own_loop,
 		  struct vhdx_blk **out, struct vhdx_err *e)
@@ -76,6 +45,8 @@ int blk_new_chain(struct chain *chain, struct loop *loop, bool own_loop,
 	blk->own_loop = own_loop;
 	range_init(&blk->ranges);
 	list_init(&blk->active);
+	list_init(&blk->gated);
+	atomic_init(&blk->posted, 0);
 	*out = blk;
 	return 0;
 }
@@ -96,29 +67,43 @@ int blk_new(struct image *img, struct loop *loop, bool own_loop,
 
 /* ---- the end of a request ----------------------------------------------- */
 
-static void finish_task(struct loop_task *t)
+static void end_task(struct loop_task *t)
 {
-	struct breq *b = container_of(t, struct breq, finish);
+	struct breq *b = container_of(t, struct breq, task);
 	struct vhdx_req *req = b->req;
 
 	list_del(&b->node);
+	blk_leave_gate(b);
 	req->result = b->res;
 	if (req->done)
 		req->done(req); /* req may be gone */
 }
 
-static void finish(struct breq *b)
+void blk_finish(struct breq *b)
 {
+	b->state = BREQ_ENDED;
 	if (b->lock.held)
 		range_unlock(&b->blk->ranges, &b->lock);
-	loop_defer(b->blk->loop, &b->finish);
+	b->task.fn = end_task;
+	loop_defer(b->blk->loop, &b->task);
 }
 
-static void fail(struct breq *b, int res, const struct vhdx_err *err)
+void blk_fail(struct breq *b, int res, const struct vhdx_err *err)
 {
 	b->res = res;
 	err_copy(b->req->err, err, res);
-	finish(b);
+	blk_finish(b);
+}
+
+void blk_fail_canceled(struct breq *b)
+{
+	struct vhdx_err e;
+	int rc = err_set(&e, VHDX_E_CANCELED,
+			 "canceled when %llu of %llu bytes were done",
+			 (unsigned long long)b->pos,
+			 (unsigned long long)b->req->len);
+
+	blk_fail(b, rc, &e);
 }
 
 static void flush_done(struct image_flush *fl)
@@ -126,13 +111,14 @@ static void flush_done(struct image_flush *fl)
 	struct breq *b = container_of(fl, struct breq, flush);
 
 	if (fl->res)
-		fail(b, fl->res, &fl->err);
+		blk_fail(b, fl->res, &fl->err);
 	else
-		finish(b);
+		blk_finish(b);
 }
 
-static void start_flush(struct breq *b)
+void blk_flush(struct breq *b)
 {
+	b->state = BREQ_FLUSHING;
 	b->flush.done = flush_done;
 	b->blk->img->ops->flush(b->blk->img, &b->flush);
 }
@@ -140,10 +126,12 @@ static void start_flush(struct breq *b)
 /* All extents are done. */
 static void transferred(struct breq *b)
 {
-	if (b->req->flags & VHDX_REQ_FUA && b->req->op != VHDX_OP_READ)
-		start_flush(b);
+	if (!(b->req->flags & VHDX_REQ_FUA) || b->req->op == VHDX_OP_READ)
+		blk_finish(b);
+	else if (b->canceled) /* done, but not durable */
+		blk_fail_canceled(b);
 	else
-		finish(b);
+		blk_flush(b);
 }
 
 /* ---- one extent ---------------------------------------------------------- */
@@ -185,9 +173,9 @@ static void extent_done(struct breq *b)
 static void ended(struct breq *b)
 {
 	if (b->io.res)
-		fail(b, b->io.res, &b->io.err);
+		blk_fail(b, b->io.res, &b->io.err);
 	else if (b->map.res)
-		fail(b, b->map.res, &b->map.err);
+		blk_fail(b, b->map.res, &b->map.err);
 	else
 		extent_done(b);
 }
@@ -251,7 +239,7 @@ static void map_request_done(struct breq *b)
 		x->host_off = b->map.file_off;
 		x->host_path = b->map.file->path;
 	}
-	finish(b);
+	blk_finish(b);
 }
 
 static void fail_without_parent(struct breq *b)
@@ -262,7 +250,7 @@ static void fail_without_parent(struct breq *b)
 			 "not open", (unsigned long long)b->map.voff,
 			 b->map.img->file->path);
 
-	fail(b, rc, &e);
+	blk_fail(b, rc, &e);
 }
 
 /* The extent is the parent's to tell, if there is one. Beyond the end of a
@@ -293,7 +281,7 @@ static bool mapped(struct breq *b)
 	if (b->walk.forward)
 		owner_heard(owner, &b->walk, b->depth, &b->map);
 	if (b->map.res) {
-		fail(b, b->map.res, &b->map.err);
+		blk_fail(b, b->map.res, &b->map.err);
 		return false;
 	}
 	if (goes_deeper(b))
@@ -370,118 +358,20 @@ static bool start_map(struct breq *b)
 static void step(struct breq *b)
 {
 	while (b->pos < b->req->len) {
+		if (b->canceled) {
+			blk_fail_canceled(b);
+			return;
+		}
 		if (!start_map(b) || !mapped(b))
 			return;
 	}
 	transferred(b);
 }
 
-/* ---- the start of a request ---------------------------------------------- */
-
-static int check_range(const struct image *img, const struct vhdx_req *req,
-		       struct vhdx_err *e)
+void blk_move(struct breq *b)
 {
-	uint64_t end;
-
-	if (!is_aligned(req->voff, img->sector_len) ||
-	    !is_aligned(req->len, img->sector_len))
-		return err_set(e, VHDX_E_RANGE,
-			       "offset %llu, length %llu: both must be "
-			       "multiples of the sector size %u",
-			       (unsigned long long)req->voff,
-			       (unsigned long long)req->len, img->sector_len);
-	if (ckd_add(req->voff, req->len, &end) || end > img->size_len)
-		return err_set(e, VHDX_E_RANGE,
-			       "offset %llu, length %llu reaches beyond the "
-			       "end of the disk at %llu",
-			       (unsigned long long)req->voff,
-			       (unsigned long long)req->len,
-			       (unsigned long long)img->size_len);
-	return 0;
-}
-
-static int check_buffers(const struct vhdx_req *req, struct vhdx_err *e)
-{
-	uint64_t sum = 0;
-
-	for (int i = 0; i < req->iov_cnt && sum < req->len; i++)
-		sum += req->iov[i].iov_len;
-	if (sum >= req->len)
-		return 0;
-	return err_set(e, VHDX_E_INVAL, "buffers of %llu bytes for %llu",
-		       (unsigned long long)sum, (unsigned long long)req->len);
-}
-
-static int check(const struct image *img, const struct vhdx_req *req,
-		 struct vhdx_err *e)
-{
-	bool changes = req->op == VHDX_OP_WRITE || req->op == VHDX_OP_DISCARD ||
-		       req->op == VHDX_OP_WRITE_ZEROES;
-	int rc;
-
-	if (req->op == VHDX_OP_FLUSH)
-		return 0;
-	if (changes && !img->writable)
-		return err_set(e, VHDX_E_READONLY,
-			       "the image is opened read-only");
-	rc = check_range(img, req, e);
-	if (rc)
-		return rc;
-	if (req->op == VHDX_OP_MAP && (!req->len || !req->extent))
-		return err_set(e, VHDX_E_INVAL, "an empty range to map");
-	if (req->op == VHDX_OP_READ || req->op == VHDX_OP_WRITE)
-		return check_buffers(req, e);
-	return 0;
-}
-
-static void locked(struct range_lock *rl)
-{
-	step(container_of(rl, struct breq, lock));
-}
-
-static void start(struct breq *b)
-{
-	struct image *img = b->blk->img;
-	uint64_t unit = img->block_len ? img->block_len : img->sector_len;
-
-	if (b->req->op == VHDX_OP_FLUSH) {
-		if (img->writable)
-			start_flush(b);
-		else
-			finish(b);
-		return;
-	}
-	b->lock.exclusive = b->req->op == VHDX_OP_DISCARD ||
-			    b->req->op == VHDX_OP_WRITE_ZEROES;
-	b->lock.start = align_down(b->req->voff, unit);
-	b->lock.end = align_up(b->req->voff + b->req->len, unit);
-	b->lock.granted = locked;
-	if (range_lock(&b->blk->ranges, &b->lock))
-		step(b);
-}
-
-void vhdx_blk_submit(struct vhdx_blk *blk, struct vhdx_req *req)
-{
-	struct breq *b = breq_of(req);
-	struct vhdx_err e;
-	int rc;
-
-	b->req = req;
-	b->blk = blk;
-	b->pos = 0;
-	b->depth = 0;
-	b->walk = (struct owner_walk){ 0 };
-	b->res = 0;
-	b->lock.held = false;
-	b->io.res = 0;
-	loop_task_init(&b->io.task, NULL);
-	loop_task_init(&b->finish, finish_task);
-	list_add_tail(&blk->active, &b->node);
-	rc = check(blk->img, req, &e);
-	if (rc)
-		fail(b, rc, &e);
-	else
-		start(b);
+	b->state = BREQ_MOVING;
+	step(b);
 }
 
 /* ---- the handle ---------------------------------------------------------- */
@@ -535,12 +425,6 @@ int vhdx_blk_turn(struct vhdx_blk *blk, int timeout_ms)
 int vhdx_blk_fd(const struct vhdx_blk *blk)
 {
 	return loop_fd(blk->loop);
-}
-
-void vhdx_blk_drain(struct vhdx_blk *blk)
-{
-	while (!list_empty(&blk->active))
-		loop_turn(blk->loop, -1);
 }
 
 int vhdx_blk_close(struct vhdx_blk *blk, struct vhdx_err *e)

@@ -51,13 +51,11 @@ static struct range_lock *next_grantable(struct range_set *rs)
 	return NULL;
 }
 
-void range_unlock(struct range_set *rs, struct range_lock *rl)
+static void leave(struct range_set *rs, struct range_lock *rl)
 {
 	struct range_lock *next;
 
-	ASSERT(rl->held);
 	list_del(&rl->node);
-	rl->held = false;
 	rs->exclusive_cnt -= rl->exclusive;
 	if (list_empty(&rs->waiting))
 		return;
@@ -68,4 +66,17 @@ void range_unlock(struct range_set *rs, struct range_lock *rl)
 		list_add_tail(&rs->held, &next->node);
 		next->granted(next);
 	}
+}
+
+void range_unlock(struct range_set *rs, struct range_lock *rl)
+{
+	ASSERT(rl->held);
+	rl->held = false;
+	leave(rs, rl);
+}
+
+void range_withdraw(struct range_set *rs, struct range_lock *rl)
+{
+	ASSERT(!rl->held && !list_empty(&rl->node));
+	leave(rs, rl);
 }

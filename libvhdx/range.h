@@ -31,4 +31,7 @@ void range_init(struct range_set *rs);
 bool range_lock(struct range_set *rs, struct range_lock *rl);
 void range_unlock(struct range_set *rs, struct range_lock *rl);
 
+/* rl waits, and is not to be granted any more. */
+void range_withdraw(struct range_set *rs, struct range_lock *rl);
+
 #endif

@@ -3,13 +3,16 @@
  * vhdx_blk - one asynchronous block device, whatever stands behind it.
  *
  * Threads. A device belongs to the thread that opened it: every function here
- * is called from that thread, and every completion runs on it, from inside
- * vhdx_blk_turn(), vhdx_blk_run(), vhdx_blk_drain() or vhdx_blk_close().
+ * but vhdx_blk_post() is called from that thread, and every completion runs on
+ * it, from inside vhdx_blk_turn(), vhdx_blk_run(), vhdx_blk_drain() or
+ * vhdx_blk_close().
  *
  * Requests. The struct and everything it points at belong to the caller and
  * stay untouched by him from submit until done() is called. done() is called
  * exactly once, never from inside vhdx_blk_submit(); it may submit again, free
- * the request, but not close the device.
+ * the request, but not close the device. Any number may be submitted: a device
+ * works at some hundreds at a time, the others wait their turn, first come,
+ * first served. Nothing is allocated for a request.
  *
  * Durability. A completed write is seen by every later read. It survives a
  * power failure once a FLUSH submitted after its completion has completed
@@ -95,6 +98,20 @@ void vhdx_blk_geometry(const struct vhdx_blk *blk, struct vhdx_geometry *g);
  * device complete with VHDX_E_RANGE or VHDX_E_READONLY. */
 void vhdx_blk_submit(struct vhdx_blk *blk, struct vhdx_req *req);
 
+/* [any thread] The same from a thread that does not own the device; done() runs
+ * on the owner's thread, which is woken (vhdx_blk_turn(), vhdx_blk_fd()). The
+ * device must stay open until done() has run. What one thread posts arrives in
+ * its order. */
+void vhdx_blk_post(struct vhdx_blk *blk, struct vhdx_req *req);
+
+/* Gives up a request that is submitted and not done. done() runs all the same,
+ * once and later: with VHDX_E_CANCELED when something of it was left undone -
+ * then any part of it may have been done, sector by sector - else with its real
+ * result. What the host has begun is waited for, never abandoned: the buffers
+ * are the caller's again when done() runs, not before. A flush that has begun
+ * is not given up. */
+void vhdx_blk_cancel(struct vhdx_blk *blk, struct vhdx_req *req);
+
 /* Submit and turn until it is done; returns req->result. req->done may be
  * NULL. Blocking; other requests' completions run meanwhile. */
 int vhdx_blk_run(struct vhdx_blk *blk, struct vhdx_req *req);
@@ -123,7 +140,8 @@ int vhdx_blk_turn(struct vhdx_blk *blk, int timeout_ms);
 /* Readable when vhdx_blk_turn() has work: for the caller's own poll loop. */
 int vhdx_blk_fd(const struct vhdx_blk *blk);
 
-/* Turns until no request is in flight. Blocking. */
+/* Turns until no request is in flight, those included that have been posted.
+ * Blocking. */
 void vhdx_blk_drain(struct vhdx_blk *blk);
 
 /* Drains, flushes, empties the log, gives spare space at the end of the file

@@ -40,7 +40,7 @@ table='
 7 chain
 7 owner
 7 family family_set family_link
-8 range blk blk_sync disk create edit
+8 range blk blk_gate blk_sync disk create edit
 7 merge_journal
 8 merge merge_plan merge_kin merge_copy merge_link merge_other merge_public
 8 compact
