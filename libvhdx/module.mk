@@ -10,6 +10,9 @@ libvhdx_PUBLIC += libvhdx/vhdx_edit.h
 libvhdx_PUBLIC += libvhdx/vhdx_chain.h
 HEADERS += $(sort $(wildcard libvhdx/*.h))
 
+# Partition tables, for programs to link beside the library, or without it.
+parttab_OBJS := $(addprefix $(B)/libvhdx/,err.o mem.o parttab.o)
+
 VERSION := $(shell sed -n 's/.*VHDKIT_VERSION "\(.*\)"/\1/p' libvhdx/version.h)
 libvhdx_ABI := 0
 libvhdx_SONAME := libvhdx.so.$(libvhdx_ABI)

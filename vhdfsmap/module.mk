@@ -10,7 +10,7 @@ $(vhdfsmap_OBJS): MODCFLAGS := -Wno-conversion -Wno-sign-conversion \
 	-Wno-shadow -Wno-pointer-arith \
 	$(shell $(PKG_CONFIG) --cflags $(vhdfsmap_PKGS) 2>/dev/null)
 
-$(B)/bin/vhdfsmap: $(vhdfsmap_OBJS)
+$(B)/bin/vhdfsmap: $(vhdfsmap_OBJS) $(parttab_OBJS)
 	$(call link,$(shell $(PKG_CONFIG) --libs $(vhdfsmap_PKGS) 2>/dev/null))
 
 vhdfsmap_LACKS := $(strip $(foreach p,$(vhdfsmap_PKGS),$(if \

@@ -1,147 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Partition tables, MBR with logical partitions and GPT. A table that is not in
- * order in every respect is none: then the disk is left alone. (The blkid
- * library knows more kinds, but wants a file of the disk's full size.)
- */
 #include "parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define GPT_ENTRIES_MAX 256u
-#define MBR_TABLE 446
+#include "parttab.h"
 
-static uint32_t le32(const uint8_t *b)
+static struct parttab tab;
+
+static int read_disk(void *arg, uint64_t off, void *buf, size_t len,
+		     struct vhdx_err *e)
 {
-	return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 |
-	       (uint32_t)b[3] << 24;
+	(void)arg;
+	(void)e;
+	return disk_read(off, buf, len) ? 0 : VHDX_E_IO;
 }
 
-static uint64_t le64(const uint8_t *b)
-{
-	return le32(b) | (uint64_t)le32(b + 4) << 32;
-}
-
-/* Reflected, 0xedb88320. */
-static uint32_t crc32(const uint8_t *b, size_t len)
-{
-	uint32_t c = ~0u;
-
-	while (len--) {
-		c ^= *b++;
-		for (int i = 0; i < 8; i++)
-			c = c >> 1 ^ (c & 1 ? 0xedb88320u : 0);
-	}
-	return ~c;
-}
-
-struct list {
-	struct part *v;
-	unsigned max, cnt;
-	const char *why; /* it is not in order */
-};
-
-/* In sectors; what is not on the disk is no partition. */
-static void add(struct list *l, unsigned nr, uint64_t lba, uint64_t sectors,
-		bool plain)
-{
-	uint64_t max = disk_len() / disk_sector_len();
-	struct part *p;
-
-	if (!lba || !sectors || lba >= max || sectors > max - lba) {
-		l->why = "a partition is not on the disk";
-		return;
-	}
-	if (l->cnt == l->max) {
-		l->why = "too many partitions";
-		return;
-	}
-	p = &l->v[l->cnt++];
-	*p = (struct part){ .off = lba * disk_sector_len(),
-			    .len = sectors * disk_sector_len(),
-			    .foreign = !plain };
-	snprintf(p->name, sizeof(p->name), "partition %u", nr);
-}
-
-/* ---- MBR ---------------------------------------------------------------- */
+/* ---- types --------------------------------------------------------------- */
 
 /* Of a partition that holds one file system, or swap, as a whole, and not a
  * piece of a volume that goes on elsewhere (Windows' dynamic disks, LVM). */
-static bool is_plain_type(uint8_t type)
+static bool is_plain_byte(uint8_t type)
 {
 	return type == 0x83 || type == 0x82 || type == 0x07 || type == 0x17 ||
 	       type == 0x27;
 }
-
-static bool is_extended(uint8_t type)
-{
-	return type == 0x05 || type == 0x0f || type == 0x85;
-}
-
-/* The chain of logical partitions in the extended one. */
-static void add_logical(struct list *l, uint64_t base, uint64_t cnt)
-{
-	uint8_t s[512];
-	uint64_t at = base, last = 0;
-
-	for (unsigned nr = 5; !l->why; nr++) {
-		const uint8_t *e = s + MBR_TABLE;
-		uint64_t next;
-
-		if (!disk_read(at * disk_sector_len(), s, 512) ||
-		    s[510] != 0x55 || s[511] != 0xaa) {
-			l->why = "the chain of logical partitions is broken";
-			return;
-		}
-		if (e[4])
-			add(l, nr, at + le32(e + 8), le32(e + 12),
-			    is_plain_type(e[4]));
-		next = le32(e + 16 + 8);
-		if (!e[16 + 4])
-			return;
-		if (!is_extended(e[16 + 4]) || next <= last || next >= cnt) {
-			l->why = "the chain of logical partitions is broken";
-			return;
-		}
-		last = next;
-		at = base + next;
-	}
-}
-
-static bool has_mbr(const uint8_t *s)
-{
-	bool any = false;
-
-	if (s[510] != 0x55 || s[511] != 0xaa)
-		return false;
-	for (int i = 0; i < 4; i++) {
-		const uint8_t *e = s + MBR_TABLE + 16 * i;
-
-		if (e[0] & 0x7f)
-			return false;
-		if (e[4] && (!le32(e + 8) || !le32(e + 12)))
-			return false;
-		any |= e[4] != 0;
-	}
-	return any;
-}
-
-static void read_mbr(struct list *l, const uint8_t *s)
-{
-	for (unsigned i = 0; i < 4 && !l->why; i++) {
-		const uint8_t *e = s + MBR_TABLE + 16 * i;
-
-		if (e[4] && is_extended(e[4]))
-			add_logical(l, le32(e + 8), le32(e + 12));
-		else if (e[4])
-			add(l, i + 1, le32(e + 8), le32(e + 12),
-			    is_plain_type(e[4]));
-	}
-}
-
-/* ---- GPT ---------------------------------------------------------------- */
 
 /* The same for a GPT. */
 static bool is_plain_guid(const uint8_t b[16])
@@ -185,43 +69,72 @@ static bool is_plain_guid(const uint8_t b[16])
 	return false;
 }
 
-static void read_gpt(struct list *l, const uint8_t *h, uint32_t sector_len)
+static bool is_plain(const struct parttab_part *p)
 {
-	uint32_t len = le32(h + 12), cnt = le32(h + 80), each = le32(h + 84);
-	uint8_t copy[512], *table;
-	static const uint8_t nil[16];
-
-	l->why = "the GPT is damaged";
-	if (len < 92 || len > 512 || cnt > GPT_ENTRIES_MAX || each != 128)
-		return;
-	memcpy(copy, h, 512);
-	memset(copy + 16, 0, 4);
-	if (crc32(copy, len) != le32(h + 16) || le64(h + 24) != 1)
-		return;
-	table = calloc(cnt, each);
-	if (!table)
-		return;
-	if (le64(h + 72) < disk_len() / sector_len &&
-	    disk_read(le64(h + 72) * sector_len, table,
-		      (uint64_t)cnt * each) &&
-	    crc32(table, (size_t)cnt * each) == le32(h + 88))
-		l->why = NULL;
-	for (unsigned i = 0; i < cnt && !l->why; i++) {
-		const uint8_t *e = table + (size_t)i * each;
-		uint64_t first = le64(e + 32), last = le64(e + 40);
-
-		if (memcmp(e, nil, 16) == 0)
-			continue;
-		if (last < first || last == UINT64_MAX)
-			l->why = "the GPT is damaged";
-		else
-			add(l, i + 1, first, last - first + 1,
-			    is_plain_guid(e));
-	}
-	free(table);
+	return tab.kind == VHDX_TABLE_GPT ? is_plain_guid(p->type)
+					  : is_plain_byte(p->type[0]);
 }
 
-/* ---- both --------------------------------------------------------------- */
+/* ---- is the table in order? ---------------------------------------------- */
+
+static bool overlaps(const struct parttab_part *a,
+		     const struct parttab_part *b)
+{
+	return a->off < b->off + b->len && b->off < a->off + a->len;
+}
+
+static bool is_within(const struct parttab_part *a,
+		      const struct parttab_part *room)
+{
+	return a->off >= room->off &&
+	       a->off - room->off <= room->len &&
+	       a->len <= room->len - (a->off - room->off);
+}
+
+/* Logical partitions are each in the extended one, no other overlaps. */
+static const char *objection_to_places(void)
+{
+	for (unsigned i = 0; i < tab.part_cnt; i++) {
+		const struct parttab_part *p = &tab.parts[i];
+		bool logical = tab.kind == VHDX_TABLE_MBR && p->nr > 4;
+		bool roomed = false;
+
+		for (unsigned k = 0; k < tab.part_cnt; k++) {
+			const struct parttab_part *q = &tab.parts[k];
+
+			if (logical && q->extended)
+				roomed |= is_within(p, q);
+			else if (i != k && overlaps(p, q) &&
+				 !(p->extended && q->nr > 4))
+				return "partitions overlap";
+		}
+		if (logical && !roomed)
+			return "a logical partition is not in the extended one";
+		if (p->off < tab.head_len)
+			return "a partition is over the partition table";
+	}
+	return NULL;
+}
+
+/* Why not, or NULL. */
+static const char *objection(void)
+{
+	if (tab.kind == VHDX_TABLE_DAMAGED)
+		return tab.why.text;
+	if (tab.mixed)
+		return "its MBR and its GPT contradict each other";
+	if (tab.backup)
+		return "the GPT is damaged, but for its backup";
+	if (tab.sector_len != disk_sector_len())
+		return "the GPT is for sectors of another size";
+	if (tab.min_len > disk_len())
+		return "a partition is not on the disk, or over the GPT";
+	if (tab.more)
+		return "too many partitions";
+	return objection_to_places();
+}
+
+/* ---- both ---------------------------------------------------------------- */
 
 static int by_off(const void *a, const void *b)
 {
@@ -230,43 +143,30 @@ static int by_off(const void *a, const void *b)
 	return (x->off > y->off) - (x->off < y->off);
 }
 
-static void sort(struct list *l)
-{
-	qsort(l->v, l->cnt, sizeof(*l->v), by_off);
-	for (unsigned i = 1; i < l->cnt; i++)
-		if (l->v[i - 1].off + l->v[i - 1].len > l->v[i].off)
-			l->why = "partitions overlap";
-}
-
 enum table parts_find(struct part *parts, unsigned max, unsigned *cnt,
 		      const char **why)
 {
-	uint32_t sector_len = disk_sector_len();
-	struct list l = { .v = parts, .max = max };
-	uint8_t s[512], gpt[512] = { 0 };
-	enum table t = TABLE_NONE;
-
 	*cnt = 0;
-	*why = NULL;
-	if (!disk_read(0, s, 512)) {
-		*why = "its first sector cannot be read";
+	*why = "its partition table cannot be read";
+	if (parttab_load(read_disk, NULL, disk_len(), disk_sector_len(), &tab,
+			 NULL))
 		return TABLE_BAD;
+	if (tab.kind == VHDX_TABLE_NONE)
+		return TABLE_NONE;
+	*why = objection();
+	if (*why)
+		return TABLE_BAD;
+	for (unsigned i = 0; i < tab.part_cnt && *cnt < max; i++) {
+		const struct parttab_part *p = &tab.parts[i];
+		struct part *to = &parts[*cnt];
+
+		if (p->extended)
+			continue;
+		*to = (struct part){ .off = p->off, .len = p->len,
+				     .foreign = !is_plain(p) };
+		snprintf(to->name, sizeof(to->name), "partition %u", p->nr);
+		++*cnt;
 	}
-	if (disk_len() >= 2 * sector_len + 512)
-		(void)disk_read(sector_len, gpt, 512);
-	if (memcmp(gpt, "EFI PART", 8) == 0) {
-		t = TABLE_GPT;
-		read_gpt(&l, gpt, sector_len);
-	} else if (has_mbr(s)) {
-		t = TABLE_MBR;
-		read_mbr(&l, s);
-		for (int i = 0; i < 4; i++)
-			if (s[MBR_TABLE + 16 * i + 4] == 0xee)
-				l.why = "the GPT is gone";
-	}
-	if (!l.why)
-		sort(&l);
-	*why = l.why;
-	*cnt = l.cnt;
-	return l.why ? TABLE_BAD : t;
+	qsort(parts, *cnt, sizeof(*parts), by_off);
+	return TABLE_GOOD;
 }

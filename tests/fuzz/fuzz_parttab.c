@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Partition tables: any bytes of a disk give an answer, and the same one again.
+ * Partition tables: any bytes of a disk give an answer, and the same one again,
+ * and whatever is listed is on the disk.
  * The first byte chooses the sector size and how far the disk goes on, in
  * zeros.
  */
@@ -30,7 +31,7 @@ static int read_input(void *arg, uint64_t off, void *buf, size_t len,
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	struct parttab a, b;
+	static struct parttab a, b;
 	struct input in;
 	uint32_t sector_len;
 	uint64_t size;
@@ -45,6 +46,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	ASSERT(parttab_load(read_input, &in, size, sector_len, &a, NULL) == 0);
 	ASSERT(parttab_load(read_input, &in, size, sector_len, &b, NULL) == 0);
 	ASSERT(a.kind == b.kind && a.end_len == b.end_len);
+	ASSERT(a.part_cnt == b.part_cnt);
+	for (unsigned i = 0; i < a.part_cnt; i++) {
+		uint64_t off = a.parts[i].off;
+
+		ASSERT(off == b.parts[i].off && off < size && a.parts[i].len &&
+		       a.parts[i].len <= size - off);
+	}
 	ASSERT(a.kind != VHDX_TABLE_GPT || a.min_len >= a.end_len);
 	return 0;
 }

@@ -3,7 +3,7 @@
 # A disk is not cut into its last partition: MBR, logical partitions, GPT, its
 # backup, a table that is damaged; sectors of 512 and 4096 bytes.
 . "$(dirname "$0")/lib.sh"
-requires sfdisk
+requires sfdisk fdisk
 
 # try MIN: less than MIN is refused, MIN is not.
 try()
@@ -63,12 +63,7 @@ cmp gpt disk.raw
 status 0 vhdtool resize --shrink --force disk.raw 32M
 
 # The same table, made for sectors of 4096 bytes.
-if sfdisk --help | grep -q -- --sector-size; then
-	rm disk.raw
-	truncate -s 64M disk.raw
-	sfdisk -q --sector-size 4096 disk.raw <<-E
-		label: gpt
-		start=256, size=1024
-	E
-	try $(((1280 + 5) * 4096))
-fi
+rm disk.raw
+truncate -s 64M disk.raw
+printf 'g\nn\n1\n256\n1279\nw\n' | fdisk -b 4096 disk.raw >/dev/null
+try $(((1280 + 5) * 4096))
