@@ -1,172 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench: `depth` requests in flight until `count` are done. Time runs from the
- * first submit to the last completion, flushes that were asked for included;
- * opening and closing are outside.
+ * bench: what bench.c is told to do, and how its result is shown. Opening and
+ * closing the image are outside the time.
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include <sys/resource.h>
 
+#include "bench.h"
 #include "cmd.h"
-#include "hist.h"
 #include "img.h"
 #include "intr.h"
 #include "out.h"
 
-enum { BENCH_READ, BENCH_WRITE };
 enum { CACHE_WRITEBACK, CACHE_NONE };
+
+#define DEPTH_MAX 1024u
 
 struct bench_args {
 	struct opt_list search;
+	struct bench_plan plan;
 	int op;
 	int cache;
-	uint64_t bs_len, step_len, voff;
-	uint64_t depth, count, flush_interval, seed;
-	bool random;
 	bool json;
 	bool force;
 	bool dry_run;
 };
-
-struct worker {
-	struct bench *bench;
-	struct worker *next; /* in idle */
-	struct vhdx_req req;
-	struct iovec iov;
-	struct vhdx_err err;
-	uint64_t begin_ns;
-};
-
-struct bench {
-	const struct bench_args *args;
-	struct vhdx_blk *blk;
-	uint64_t size_len;   /* whole multiple of bs from voff on */
-	uint64_t next_voff;
-	uint64_t random_state;
-	uint64_t submitted, done;
-	uint64_t until_flush; /* writes left; only with an interval */
-	uint64_t flushes;
-	int in_flight;
-	struct worker *idle;
-	int code;
-	struct vhdx_err err;
-	struct hist hist;
-};
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-/* splitmix64: the same seed, the same offsets. */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
-}
-
-static uint64_t pick_voff(struct bench *b)
-{
-	const struct bench_args *a = b->args;
-	if (a->random) {
-		uint64_t places = (b->size_len - a->voff) / a->bs_len;
-		return a->voff +
-		       next_random(&b->random_state) % places * a->bs_len;
-	}
-	uint64_t voff = b->next_voff;
-	/* As in qemu-img bench: past the end it goes on as far behind the
-	 * start, so that odd steps come by everywhere. */
-	uint64_t span = b->size_len - a->voff;
-	b->next_voff = a->voff +
-		       (voff - a->voff + a->step_len % span) % span;
-	if (b->next_voff + a->bs_len > b->size_len)
-		b->next_voff = a->voff;
-	return voff;
-}
-
-static void io_done(struct vhdx_req *req)
-{
-	struct worker *w = req->opaque;
-	struct bench *b = w->bench;
-	hist_add(&b->hist, now_ns() - w->begin_ns);
-	b->in_flight--;
-	b->done++;
-	if (req->result && !b->code) {
-		b->code = req->result;
-		b->err = w->err;
-	}
-	w->next = b->idle;
-	b->idle = w;
-}
-
-static void start(struct bench *b, struct worker *w)
-{
-	w->req.op = b->args->op == BENCH_READ ? VHDX_OP_READ : VHDX_OP_WRITE;
-	w->req.flags = 0;
-	w->req.voff = pick_voff(b);
-	w->req.len = b->args->bs_len;
-	w->req.iov = &w->iov;
-	w->req.iov_cnt = 1;
-	w->req.err = &w->err;
-	w->req.done = io_done;
-	w->req.opaque = w;
-	w->begin_ns = now_ns();
-	b->submitted++;
-	b->in_flight++;
-	vhdx_blk_submit(b->blk, &w->req);
-}
-
-static bool flush_is_due(const struct bench *b)
-{
-	return b->args->flush_interval && b->until_flush == 0;
-}
-
-static void submit_ready(struct bench *b)
-{
-	while (!b->code && b->idle && b->submitted < b->args->count &&
-	       !flush_is_due(b)) {
-		struct worker *w = b->idle;
-		b->idle = w->next;
-		start(b, w);
-		b->until_flush -= b->args->flush_interval != 0;
-	}
-}
-
-/* A flush comes after all writes of its interval have completed, so that it
- * covers them. */
-static void flush_if_due(struct bench *b)
-{
-	if (b->code || b->in_flight || !flush_is_due(b))
-		return;
-	b->code = vhdx_blk_flush(b->blk, &b->err);
-	b->flushes++;
-	b->until_flush = b->args->flush_interval;
-}
-
-static uint64_t run(struct bench *b)
-{
-	uint64_t begin = now_ns();
-	for (;;) {
-		if (!b->code && intr_caught()) {
-			b->code = VHDX_E_CANCELED;
-			snprintf(b->err.text, sizeof(b->err.text),
-				 "interrupted");
-		}
-		submit_ready(b);
-		if (b->in_flight)
-			vhdx_blk_turn(b->blk, -1);
-		flush_if_due(b);
-		if (!b->in_flight &&
-		    (b->code || b->submitted == b->args->count))
-			return now_ns() - begin;
-	}
-}
 
 static const struct {
 	const char *name;
@@ -175,107 +34,109 @@ static const struct {
 	{ "p50", 500 }, { "p90", 900 }, { "p99", 990 }, { "p99.9", 999 },
 };
 
-static void print_text(const struct bench *b, double seconds)
+/* What the process has used so far. */
+struct usage {
+	double user, sys;
+};
+
+static struct usage usage_now(void)
 {
-	char rate[OUT_SIZE_LEN], flushes[OUT_SIZE_LEN];
-	uint64_t bytes = b->done * b->args->bs_len;
-	printf("Run completed in %.3f seconds.\n", seconds);
-	printf("%.0f IOPS, %s/s, %s\n", (double)b->done / seconds,
-	       out_human((uint64_t)((double)bytes / seconds), rate),
-	       out_count(b->flushes, "flush", "flushes", flushes));
-	printf("latency in us: min %.1f, mean %.1f", (double)b->hist.min / 1e3,
-	       (double)b->hist.sum / (double)b->hist.cnt / 1e3);
-	for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++)
-		printf(", %s %.1f", quantiles[i].name,
-		       (double)hist_quantile(&b->hist, quantiles[i].permille) /
-			       1e3);
-	printf(", max %.1f\n", (double)b->hist.max / 1e3);
+	struct rusage u;
+	getrusage(RUSAGE_SELF, &u);
+	return (struct usage){
+		(double)u.ru_utime.tv_sec + (double)u.ru_utime.tv_usec / 1e6,
+		(double)u.ru_stime.tv_sec + (double)u.ru_stime.tv_usec / 1e6,
+	};
 }
 
-static json_t *to_json(const struct bench *b, double seconds)
+static double rate(uint64_t amount, double seconds)
 {
-	double bytes = (double)(b->done * b->args->bs_len);
-	json_t *j = json_object();
-	json_object_set_new(j, "operation", json_string(
-		b->args->op == BENCH_READ ? "read" : "write"));
-	json_object_set_new(j, "requests", out_u64(b->done));
-	json_object_set_new(j, "request_length", out_u64(b->args->bs_len));
-	json_object_set_new(j, "depth", out_u64(b->args->depth));
-	json_object_set_new(j, "flushes", out_u64(b->flushes));
-	json_object_set_new(j, "seconds", json_real(seconds));
-	json_object_set_new(j, "iops", json_real((double)b->done / seconds));
-	json_object_set_new(j, "bytes_per_second", json_real(bytes / seconds));
-	json_t *lat = json_object();
-	json_object_set_new(lat, "min", out_u64(b->hist.min));
-	json_object_set_new(lat, "mean", out_u64(b->hist.sum / b->hist.cnt));
+	return seconds > 0 ? (double)amount / seconds : 0;
+}
+
+static void print_text(const struct bench_plan *p,
+		       const struct bench_result *r, const struct usage *cpu)
+{
+	char bandwidth[OUT_SIZE_LEN], flushes[OUT_SIZE_LEN];
+	double seconds = (double)r->ns / 1e9;
+	printf("Run completed in %.3f seconds.\n", seconds);
+	printf("%.0f IOPS, %s/s, %s\n", rate(r->done, seconds),
+	       out_human((uint64_t)rate(r->done * p->bs_len, seconds),
+			 bandwidth),
+	       out_count(r->flushes, "flush", "flushes", flushes));
+	printf("latency in us: min %.1f, mean %.1f", (double)r->hist.min / 1e3,
+	       (double)r->hist.sum / (double)r->hist.cnt / 1e3);
 	for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++)
-		json_object_set_new(lat, quantiles[i].name, out_u64(
-			hist_quantile(&b->hist, quantiles[i].permille)));
-	json_object_set_new(lat, "max", out_u64(b->hist.max));
-	json_object_set_new(j, "latency_ns", lat);
+		printf(", %s %.1f", quantiles[i].name,
+		       (double)hist_quantile(&r->hist, quantiles[i].permille) /
+			       1e3);
+	printf(", max %.1f\n", (double)r->hist.max / 1e3);
+	printf("processor: %.3f s user, %.3f s system, %.2f us per request\n",
+	       cpu->user, cpu->sys,
+	       (cpu->user + cpu->sys) * 1e6 / (double)r->done);
+}
+
+static json_t *latency_json(const struct hist *h)
+{
+	json_t *j = json_object();
+	json_object_set_new(j, "min", out_u64(h->min));
+	json_object_set_new(j, "mean", out_u64(h->sum / h->cnt));
+	for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++)
+		json_object_set_new(j, quantiles[i].name, out_u64(
+			hist_quantile(h, quantiles[i].permille)));
+	json_object_set_new(j, "max", out_u64(h->max));
 	return j;
 }
 
-/* Fills the idle list. One buffer serves all requests: what is written does
- * not matter, only that it is not zeros. */
-static struct worker *workers_new(struct bench *b, uint8_t **buf)
+/* The manual page lists these; programs rely on them. */
+static json_t *to_json(const struct bench_args *a,
+		       const struct bench_result *r, const struct usage *cpu)
 {
-	const struct bench_args *a = b->args;
-	struct worker *w = calloc((size_t)a->depth, sizeof(*w));
-	/* Reads get one each: requests in flight may not share a target. */
-	size_t cnt = a->op == BENCH_READ ? (size_t)a->depth : 1;
-	size_t one = ((size_t)a->bs_len + 4095) / 4096 * 4096;
-	*buf = aligned_alloc(4096, cnt * one);
-	if (!w || !*buf) {
-		free(w);
-		free(*buf);
-		return NULL;
-	}
-	memset(*buf, 0x5a, cnt * one);
-	for (size_t i = 0; i < (size_t)a->depth; i++) {
-		w[i].bench = b;
-		w[i].iov.iov_base = *buf + (cnt == 1 ? 0 : i * one);
-		w[i].iov.iov_len = (size_t)a->bs_len;
-		w[i].next = b->idle;
-		b->idle = &w[i];
-	}
-	return w;
+	const struct bench_plan *p = &a->plan;
+	double seconds = (double)r->ns / 1e9;
+	json_t *j = json_object();
+	json_object_set_new(j, "operation", json_string(
+		p->op == VHDX_OP_READ ? "read" : "write"));
+	json_object_set_new(j, "cache", json_string(
+		a->cache == CACHE_NONE ? "none" : "writeback"));
+	json_object_set_new(j, "requests", out_u64(r->done));
+	json_object_set_new(j, "request_length", out_u64(p->bs_len));
+	json_object_set_new(j, "depth", out_u64(p->depth));
+	json_object_set_new(j, "threads", out_u64(p->threads));
+	json_object_set_new(j, "offset", out_u64(p->voff));
+	json_object_set_new(j, "step", p->random ? json_null()
+						 : out_u64(p->step_len));
+	json_object_set_new(j, "flushes", out_u64(r->flushes));
+	json_object_set_new(j, "seconds", json_real(seconds));
+	json_object_set_new(j, "iops", json_real(rate(r->done, seconds)));
+	json_object_set_new(j, "bytes_per_second", json_real(
+		rate(r->done * p->bs_len, seconds)));
+	json_object_set_new(j, "latency_ns", latency_json(&r->hist));
+	json_object_set_new(j, "user_seconds", json_real(cpu->user));
+	json_object_set_new(j, "system_seconds", json_real(cpu->sys));
+	return j;
 }
 
 static int bench(const char *path, struct vhdx_blk *blk,
 		 const struct bench_args *a)
 {
-	struct vhdx_geometry g;
-	vhdx_blk_geometry(blk, &g);
-	struct bench *b = calloc(1, sizeof(*b));
-	uint8_t *buf = NULL;
-	struct worker *w = NULL;
-	if (b) {
-		b->args = a;
-		b->blk = blk;
-		b->size_len = g.size_len;
-		b->next_voff = a->voff;
-		b->random_state = a->seed;
-		b->until_flush = a->flush_interval;
-		w = workers_new(b, &buf);
-	}
-	if (!w) {
-		free(b);
+	struct bench_result *r = malloc(sizeof(*r));
+	struct vhdx_err err;
+	if (!r)
 		return msg_fail(STATUS_FAILED, NULL, "out of memory");
-	}
-	double seconds = (double)run(b) / 1e9;
-	int status = STATUS_OK;
-	if (b->code == VHDX_E_CANCELED)
+	struct usage cpu = usage_now();
+	int code = bench_run(blk, &a->plan, r, &err), status = STATUS_OK;
+	struct usage end = usage_now();
+	cpu = (struct usage){ end.user - cpu.user, end.sys - cpu.sys };
+	if (code == VHDX_E_CANCELED)
 		status = msg_fail(STATUS_FAILED, NULL, "interrupted");
-	else if (b->code)
-		status = msg_err(path, &b->err);
+	else if (code)
+		status = msg_err(path, &err);
 	else if (a->json)
-		status = out_json(to_json(b, seconds));
+		status = out_json(to_json(a, r, &cpu));
 	else
-		print_text(b, seconds);
-	free(w);
-	free(buf);
-	free(b);
+		print_text(&a->plan, r, &cpu);
+	free(r);
 	return status;
 }
 
@@ -284,15 +145,15 @@ static int check_args(const char *path, const struct vhdx_blk *blk,
 {
 	struct vhdx_geometry g;
 	vhdx_blk_geometry(blk, &g);
-	uint64_t len = a->bs_len;
-	int status = img_check_aligned(path, blk, a->voff, a->bs_len);
+	uint64_t len = a->plan.bs_len;
+	int status = img_check_aligned(path, blk, a->plan.voff, a->plan.bs_len);
 	if (!status)
-		status = img_check_range(path, blk, a->voff, &len);
+		status = img_check_range(path, blk, a->plan.voff, &len);
 	if (status)
 		return status;
-	if (a->step_len == OPT_NOT_GIVEN)
-		a->step_len = a->bs_len;
-	if (a->step_len % g.sector_len)
+	if (a->plan.step_len == OPT_NOT_GIVEN)
+		a->plan.step_len = a->plan.bs_len;
+	if (a->plan.step_len % g.sector_len)
 		return msg_usage("--step must be a multiple of the sector "
 				 "size, %u", g.sector_len);
 	return STATUS_OK;
@@ -300,33 +161,37 @@ static int check_args(const char *path, const struct vhdx_blk *blk,
 
 static int check_limits(const struct bench_args *a)
 {
-	if (a->bs_len == 0 || a->bs_len > 64u << 20)
+	if (a->plan.bs_len == 0 || a->plan.bs_len > 64u << 20)
 		return msg_usage("--bs: from one sector to 64M");
-	if (a->depth == 0 || a->depth > 1024)
-		return msg_usage("--depth: 1 to 1024");
-	if (a->count == 0)
+	if (a->plan.depth == 0 || a->plan.depth > DEPTH_MAX)
+		return msg_usage("--depth: 1 to %u", DEPTH_MAX);
+	if (a->plan.cnt == 0)
 		return msg_usage("--count: at least 1");
-	if (a->random && a->step_len != OPT_NOT_GIVEN)
+	if (a->plan.random && a->plan.step_len != OPT_NOT_GIVEN)
 		return msg_usage("--step and --random exclude each other");
 	return STATUS_OK;
 }
 
 static int exec_bench(const struct cmd *c, int argc, char **argv)
 {
-	struct bench_args a = { .bs_len = 4096, .depth = 64, .count = 75000,
-				.step_len = OPT_NOT_GIVEN, .seed = 1 };
+	struct bench_args a = {
+		.op = VHDX_OP_READ,
+		.plan = { .bs_len = 4096, .depth = 64, .cnt = 75000,
+			  .step_len = OPT_NOT_GIVEN, .seed = 1 },
+	};
 	char **pos;
 	int cnt;
 	int status = opt_parse(c, &a, argc, argv, 1, 1, &pos, &cnt);
 	if (status != OPT_GO)
 		return status;
+	a.plan.op = (enum vhdx_op)a.op;
 	status = check_limits(&a);
 	if (status)
 		return status;
 	if (!intr_catch())
 		return STATUS_FAILED;
-	bool writes = a.op == BENCH_WRITE && !a.dry_run;
-	if (a.op == BENCH_WRITE) {
+	bool writes = a.op == VHDX_OP_WRITE && !a.dry_run;
+	if (a.op == VHDX_OP_WRITE) {
 		status = img_guard_children(pos[0], a.force, &a.search);
 		if (status)
 			return status;
@@ -341,16 +206,16 @@ static int exec_bench(const struct cmd *c, int argc, char **argv)
 	status = check_args(pos[0], blk, &a);
 	if (!status && a.dry_run)
 		printf("would %s %ju times %ju bytes%s\n",
-		       a.op == BENCH_READ ? "read" : "OVERWRITE",
-		       (uintmax_t)a.count, (uintmax_t)a.bs_len,
-		       a.random ? ", at random" : "");
+		       a.op == VHDX_OP_READ ? "read" : "OVERWRITE",
+		       (uintmax_t)a.plan.cnt, (uintmax_t)a.plan.bs_len,
+		       a.plan.random ? ", at random" : "");
 	else if (!status)
 		status = bench(pos[0], blk, &a);
 	return img_close(pos[0], blk, status);
 }
 
 static const struct opt_choice ops[] = {
-	{ "read", BENCH_READ }, { "write", BENCH_WRITE }, { NULL, 0 },
+	{ "read", VHDX_OP_READ }, { "write", VHDX_OP_WRITE }, { NULL, 0 },
 };
 
 static const struct opt_choice caches[] = {
@@ -360,22 +225,22 @@ static const struct opt_choice caches[] = {
 static const struct opt options[] = {
 	{ "op", OPT_CHOICE, offsetof(struct bench_args, op), "OP",
 	  "read (the default) or write", ops },
-	{ "bs", OPT_SIZE, offsetof(struct bench_args, bs_len), "SIZE",
+	{ "bs", OPT_SIZE, offsetof(struct bench_args, plan.bs_len), "SIZE",
 	  "bytes per request; 4096", NULL },
-	{ "depth", OPT_COUNT, offsetof(struct bench_args, depth), "N",
+	{ "depth", OPT_COUNT, offsetof(struct bench_args, plan.depth), "N",
 	  "requests in flight; 64", NULL },
-	{ "count", OPT_COUNT, offsetof(struct bench_args, count), "N",
+	{ "count", OPT_COUNT, offsetof(struct bench_args, plan.cnt), "N",
 	  "requests in all; 75000", NULL },
-	{ "offset", OPT_SIZE, offsetof(struct bench_args, voff), "SIZE",
+	{ "offset", OPT_SIZE, offsetof(struct bench_args, plan.voff), "SIZE",
 	  "where the first request goes", NULL },
-	{ "step", OPT_SIZE, offsetof(struct bench_args, step_len), "SIZE",
+	{ "step", OPT_SIZE, offsetof(struct bench_args, plan.step_len), "SIZE",
 	  "from one request to the next; else --bs", NULL },
-	{ "random", OPT_FLAG, offsetof(struct bench_args, random), NULL,
+	{ "random", OPT_FLAG, offsetof(struct bench_args, plan.random), NULL,
 	  "random places instead of steps", NULL },
-	{ "seed", OPT_COUNT, offsetof(struct bench_args, seed), "N",
+	{ "seed", OPT_COUNT, offsetof(struct bench_args, plan.seed), "N",
 	  "of the random places; 1", NULL },
 	{ "flush-interval", OPT_COUNT,
-	  offsetof(struct bench_args, flush_interval), "N",
+	  offsetof(struct bench_args, plan.flush_interval), "N",
 	  "write: wait and flush after every N requests", NULL },
 	{ "cache", OPT_CHOICE, offsetof(struct bench_args, cache), "MODE",
 	  "writeback: through the host's page cache (the default); none: "

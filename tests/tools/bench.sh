@@ -15,9 +15,31 @@ equal "blocks written" \
 	$((20 * 1048576))
 status 0 vhdtool bench --random --count 1000 --json a.vhdx
 equal requests "$(json requests out)" 1000
+for field in operation cache request_length depth threads offset flushes \
+	seconds iops bytes_per_second user_seconds system_seconds; do
+	[ -n "$(json $field out)" ] || fail "no $field in --json"
+done
 # Past the end it starts again; one request fits the whole disk.
 status 0 vhdtool bench --count 300 --bs 1M --depth 16 a.vhdx
 status 0 vhdtool bench --count 3 --bs 64M --depth 2 a.vhdx
 status 2 vhdtool bench --bs 65M a.vhdx
 status 2 vhdtool bench --bs 1000 a.vhdx
 status 2 vhdtool bench --depth 0 a.vhdx
+
+# Steps go on modulo the size, wherever the first was, as in qemu-img bench.
+truncate -s 64M a.raw
+status 0 vhdtool bench --op write --count 8 --depth 3 --offset 64K \
+	--step 24510464 a.raw
+for at in 65536 24576000 49086464 6488064 30998528 55508992 12910592 \
+	37421056; do
+	equal "byte at $at" "$(od -An -tx1 -j $at -N 1 a.raw)" " 5a"
+done
+equal "bytes written" "$(tr -d '\000' <a.raw | wc -c)" $((8 * 4096))
+
+# A seed's places do not depend on how many are in flight.
+for depth in 1 7; do
+	truncate -s 64M r$depth.raw
+	status 0 vhdtool bench --op write --random --seed 5 --count 900 \
+		--depth $depth r$depth.raw
+done
+cmp r1.raw r7.raw || fail "the same seed, other places"

@@ -114,6 +114,29 @@ static void every_value_has_a_cell(void)
 	T_EQ_U64(hist_quantile(&h, 500), 0);
 }
 
+static void one_value_is_every_quantile(void)
+{
+	memset(&h, 0, sizeof(h));
+	hist_add(&h, 123457);
+	for (unsigned permille = 1; permille <= 1000; permille++)
+		T_EQ_U64(hist_quantile(&h, permille), 123457);
+}
+
+/* Ten slow ones in ten thousand are beyond p99.9; the eleventh is not. */
+static void rare_ones_show_where_they_belong(void)
+{
+	memset(&h, 0, sizeof(h));
+	for (int i = 0; i < 9990; i++)
+		hist_add(&h, 10);
+	for (int i = 0; i < 10; i++)
+		hist_add(&h, 5000000);
+	T_EQ_U64(hist_quantile(&h, 990), 10);
+	T_EQ_U64(hist_quantile(&h, 999), 10);
+	T_EQ_U64(hist_quantile(&h, 1000), 5000000);
+	hist_add(&h, 5000000);
+	T_EQ_U64(hist_quantile(&h, 999), 5000000);
+}
+
 static const struct t_test tests[] = {
 	T_TEST(one_byte_anywhere_is_not_zero),
 	T_TEST(runs_are_whole_grains_with_data),
@@ -122,6 +145,8 @@ static const struct t_test tests[] = {
 	T_TEST(quantiles_of_small_values_are_exact),
 	T_TEST(quantiles_are_within_a_64th),
 	T_TEST(every_value_has_a_cell),
+	T_TEST(one_value_is_every_quantile),
+	T_TEST(rare_ones_show_where_they_belong),
 	T_END,
 };
 
