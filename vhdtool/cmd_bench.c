@@ -59,7 +59,7 @@ static void print_text(const struct bench_plan *p,
 {
 	char bandwidth[OUT_SIZE_LEN], flushes[OUT_SIZE_LEN];
 	double seconds = (double)r->ns / 1e9;
-	printf("Run completed in %.3f seconds.\n", seconds);
+	printf("Run completed in %.6f seconds.\n", seconds);
 	printf("%.0f IOPS, %s/s, %s\n", rate(r->done, seconds),
 	       out_human((uint64_t)rate(r->done * p->bs_len, seconds),
 			 bandwidth),

@@ -1,228 +1,79 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# What `make bench` measures beside checksums: deep chains, merge, compact and
-# the space small writes take, with the peers that are installed, in one run.
+# What `make bench` measures beside checksums, ours and the peers that are
+# installed in turns, in one run; at the end one table of all targets.
 # docs/performance.md says what the figures mean.
-#	run.sh [reads|merge|compact|space]...	all, if none is named
+#	run.sh [PART]...	all, if none is named:
+#	  steady   allocated blocks: vhdx to raw, by size, depth and cache
+#	  alloc    writes that allocate
+#	  convert  raw and vhdx into each other
+#	  huge     create, open, read, write and map 64 TiB
+#	  cpu      processor time per request
+#	  reads, merge, space, compact   chains and what else issue 3 measured
 #	BENCH_ROUNDS	timed rounds (5), after one to warm up
 #	BENCH_DIR	a folder on the file system to be measured ($TMPDIR or
 #			/var/tmp); takes up to 14 GiB, all of it given back
-#	BENCH_MIB	payload of merge (1024); compact has four times as much
+#	BENCH_MIB	how much is done (1024). BENCH_MIB=32 BENCH_ROUNDS=1
+#			tries all of it in a minute or two; its figures are none
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
+build=$top/build/${VARIANT:-release}
 rounds=${BENCH_ROUNDS:-5}
 mib=${BENCH_MIB:-1024}
-vhdtool=$(realpath "${VHDTOOL:-$top/build/${VARIANT:-release}/bin/vhdtool}")
+vhdtool=$(realpath "${VHDTOOL:-$build/bin/vhdtool}")
+cost=$build/tests/bench/cost
+fillbat=$build/tests/bench/fillbat
+parts="steady alloc convert huge cpu reads merge space compact"
 dir=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/var/tmp}}/vhdkit-bench.XXXXXX")
 trap 'cd /; rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM HUP
 cd "$dir"
-. "$top/tests/bench/lib.sh"
+for part in lib steady alloc convert huge chains compact; do
+	. "$top/tests/bench/$part.sh"
+done
 export LC_ALL=C vhdtool mib
+qaio=threads # how qemu-img gets through the page cache
 
-has() { command -v "$1" >/dev/null; }
-# can COMMAND: this vhdtool has it
-can() { "$vhdtool" "$1" --help >/dev/null 2>&1; }
+# scaled N [LEAST]: N at 1024 MiB
+scaled()
+{
+	local n=$(($1 * mib / 1024)) least=${2:-16}
+	echo $((n > least ? n : least))
+}
+
+# odd_step LEN UNIT: 0.382 of LEN, an odd number of units: comes by everywhere
+odd_step() { echo $((($1 / $2 * 382 / 1000 | 1) * $2)); }
 
 machine()
 {
 	echo "machine: $(nproc) x $(awk -F ': *' '/model name/ { print $2; exit }' /proc/cpuinfo)," \
 		"$(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)," \
 		"$(df --output=fstype . | tail -n 1), Linux $(uname -r)"
-	! has qemu-img || qemu-img --version | head -n 1
-	echo "$rounds rounds; load before: $(cut -d ' ' -f 1-3 /proc/loadavg)"
-}
-
-# ---- deep chains -----------------------------------------------------------
-
-# Base full of data; 64 writes of 64 KiB in each layer, at random.
-vhdx_tower()
-{
-	local i
-	"$vhdtool" create --block-size 2M c0.vhdx 1G
-	"$vhdtool" bench --op write --bs 1M --count 1024 c0.vhdx
-	for ((i = 1; i <= 32; i++)); do
-		"$vhdtool" create --type differencing --parent c$((i - 1)).vhdx \
-			c$i.vhdx
-		"$vhdtool" bench --op write --bs 64K --count 64 --random \
-			--seed $i c$i.vhdx
-	done
-} >/dev/null
-
-qcow2_tower()
-{
-	local i
-	qemu-img create -f qcow2 c0.qcow2 1G
-	qemu-img bench -f qcow2 -t writeback -w -s 1M -c 1024 c0.qcow2
-	for ((i = 1; i <= 32; i++)); do
-		qemu-img create -f qcow2 -F qcow2 -b c$((i - 1)).qcow2 c$i.qcow2
-		qemu-img bench -f qcow2 -t writeback -w -s 64K -c 64 \
-			-o $((i * 327680)) -S 410189824 c$i.qcow2
-	done
-} >/dev/null
-
-bench_reads()
-{
-	local stride=410128384 d
-	vhdx_tower
-	group "4 KiB reads at random, page cache, 16 in flight"
-	for d in 1 0 32; do
-		variant "vhdx, $d below" \
-			"$vhdtool bench --random --count 300000 --depth 16 c$d.vhdx"
-	done
-	end_group
-	group "4 KiB reads all over the disk in even steps, page cache, 16 in flight"
-	for d in 1 32; do
-		variant "vhdx, $d below" \
-			"$vhdtool bench --step $stride --count 262144 --depth 16 c$d.vhdx"
-	done
 	if has qemu-img; then
-		qcow2_tower
-		for d in 1 32; do
-			variant "qcow2, $d below" \
-				"qemu-img bench -f qcow2 -t writeback -i io_uring -d 16 -s 4096 -S $stride -c 100000 c$d.qcow2" \
-				"" "qcow2, 1 below"
-		done
+		qemu-img --version | head -n 1
+		truncate -s 1M probe.raw
+		! qemu-img bench -f raw -t writeback -i io_uring -c 1 probe.raw \
+			>/dev/null 2>&1 || qaio=io_uring
+		rm probe.raw
 	fi
-	end_group
-	group "4 KiB reads all over the disk in even steps, past the page cache, 16 in flight"
-	for d in 1 32; do
-		variant "vhdx, $d below" \
-			"$vhdtool bench --cache none --step $stride --count 30000 --depth 16 c$d.vhdx"
-	done
-	if has qemu-img; then
-		for d in 1 32; do
-			variant "qcow2, $d below" \
-				"qemu-img bench -f qcow2 -t none -i native -d 16 -s 4096 -S $stride -c 30000 c$d.qcow2" \
-				"" "qcow2, 1 below"
-		done
-	fi
-	end_group
-	rm -f c*.vhdx c*.qcow2
-}
-
-# ---- merge -----------------------------------------------------------------
-
-# A base of 4 GiB (for 1024 MiB) with data here and there; over it that many
-# MiB in pieces of 64 KiB, in an order without neighbours.
-bench_merge()
-{
-	local cnt=$((mib * 16)) size=$((mib * 4)) qprep
-	# Apart, or the originals would count as children of the copies.
-	mkdir -p orig
-	"$vhdtool" create orig/0.vhdx ${size}M >/dev/null
-	"$vhdtool" bench --op write --bs 1M --step 8M --count $((size / 8)) \
-		orig/0.vhdx >/dev/null
-	"$vhdtool" create --type differencing --parent orig/0.vhdx orig/1.vhdx \
-		>/dev/null
-	"$vhdtool" bench --op write --bs 64K --step 1640562688 --count $cnt \
-		orig/1.vhdx >/dev/null
-	# The removal of a file of many pieces takes the host longer than their
-	# copy, where it tells the disk below that they are free: on its own.
-	local prep="rm -f w*; cp orig/0.vhdx w0.vhdx; cp orig/1.vhdx w1.vhdx; sync w0.vhdx w1.vhdx; $vhdtool set-parent w1.vhdx w0.vhdx"
-	group "merge of $mib MiB in pieces of 64 KiB"
-	variant "cp CHILD" "cp orig/1.vhdx w1.vhdx" "rm -f w*"
-	variant "cp CHILD; sync" "cp orig/1.vhdx w1.vhdx; sync w1.vhdx" \
-		"rm -f w*"
-	if can merge; then
-		variant "vhdtool merge --keep" "$vhdtool merge --keep w1.vhdx" \
-			"$prep"
-		variant "cp CHILD; rm CHILD" "cp w1.vhdx c1; rm w1.vhdx" \
-			"rm -f c1; $prep"
-		variant "vhdtool merge" "$vhdtool merge w1.vhdx" \
-			"rm -f c1; $prep" "cp CHILD; rm CHILD"
-	fi
-	if has qemu-img; then
-		qemu-img create -q -f qcow2 orig/0.qcow2 ${size}M
-		qemu-img bench -f qcow2 -t writeback -w -s 1M -S 8M \
-			-c $((size / 8)) orig/0.qcow2 >/dev/null
-		qemu-img create -q -f qcow2 -F qcow2 -b 0.qcow2 orig/1.qcow2
-		qemu-img bench -f qcow2 -t writeback -w -s 65536 -S 1640562688 \
-			-c $cnt orig/1.qcow2 >/dev/null
-		qprep="rm -f w*; cp orig/0.qcow2 w0.qcow2; cp orig/1.qcow2 w1.qcow2; sync w0.qcow2 w1.qcow2; qemu-img rebase -u -F qcow2 -b w0.qcow2 w1.qcow2"
-		variant "cp overlay" "cp orig/1.qcow2 w1.qcow2" "rm -f w*"
-		variant "qemu-img commit -d" "qemu-img commit -q -d w1.qcow2" \
-			"$qprep" "cp overlay"
-	fi
-	end_group
-	rm -rf orig w* c1
-}
-
-# ---- compact ---------------------------------------------------------------
-
-# Fully allocated, a quarter of it data, in blocks of 16 MiB; the rest zeros
-# that were written.
-bench_compact()
-{
-	local size=$((mib * 4))
-	head -c 1M /dev/zero | tr '\0' '\132' >piece
-	{
-		local i j
-		for ((i = 0; i < size / 64; i++)); do
-			for ((j = 0; j < 16; j++)); do cat piece; done
-			head -c 48M /dev/zero
-		done
-	} >full.raw
-	"$vhdtool" create --block-size 16M d.vhdx ${size}M >/dev/null
-	"$vhdtool" write --offset 0 d.vhdx <full.raw >/dev/null
-	rm -f full.raw
-	group "compact of $size MiB, three quarters of it zeros"
-	variant "read FILE once" "cat w.vhdx >/dev/null" \
-		"rm -f w.*; cp --sparse=never d.vhdx w.vhdx; sync w.vhdx"
-	# What the host takes for giving back the space alone.
-	variant "truncate to a quarter" "truncate -s $((size / 4))M w.vhdx; sync w.vhdx" \
-		"rm -f w.*; cp --sparse=never d.vhdx w.vhdx; sync w.vhdx"
-	! can compact || variant "vhdtool compact" "$vhdtool compact w.vhdx" \
-		"rm -f w.*; cp --sparse=never d.vhdx w.vhdx; sync w.vhdx"
-	! has qemu-img || variant "qemu-img convert" \
-		"qemu-img convert -f vhdx -O vhdx w.vhdx o.vhdx" \
-		"rm -f o.* w.*; cp --sparse=never d.vhdx w.vhdx; sync w.vhdx"
-	end_group
-	rm -f d.* w.* o.* piece
-}
-
-# ---- space -----------------------------------------------------------------
-
-# space_row NAME FILE COUNT
-space_row()
-{
-	echo "| $1 | $3 | $(stat -c '%b 512' "$2" | awk -v n="$3" '{
-		printf "%.1f MiB | %.0f", $1 * $2 / 1048576, $1 * $2 / n }') |"
-}
-
-bench_space()
-{
-	local cnt
-	printf '\n### Space of 4 KiB writes scattered over a child of 4 GiB\n\n'
-	echo '| format | writes | space on the host | bytes for each |'
-	echo '|---|---|---|---|'
-	"$vhdtool" create s0.vhdx 4G >/dev/null
-	for cnt in 1024 16384; do
-		rm -f s1.*
-		"$vhdtool" create --type differencing --parent s0.vhdx s1.vhdx \
-			>/dev/null
-		"$vhdtool" bench --op write --step 1640562688 --count $cnt \
-			s1.vhdx >/dev/null
-		space_row vhdx s1.vhdx $cnt
-		has qemu-img || continue
-		qemu-img create -q -f qcow2 s0.qcow2 4G
-		qemu-img create -q -f qcow2 -F qcow2 -b s0.qcow2 s1.qcow2
-		qemu-img bench -f qcow2 -t writeback -w -s 4096 -S 1640562688 \
-			-c $cnt s1.qcow2 >/dev/null
-		space_row qcow2 s1.qcow2 $cnt
-	done
-	rm -f s?.*
+	has qemu-img || echo "left out: qemu-img (qemu-utils)"
+	has vhdiinfo || echo "left out: vhdiinfo (libvhdi-utils)"
+	has fio || echo "left out: fio"
+	echo "$rounds rounds, $mib MiB; load before: $(cut -d ' ' -f 1-3 /proc/loadavg)"
 }
 
 [ -x "$vhdtool" ] || { echo "no vhdtool at $vhdtool"; exit 1; }
 machine
-for what in "${@:-all}"; do
-	case $what in
-	all) bench_reads; bench_merge; bench_compact; bench_space ;;
-	reads | merge | compact | space) bench_$what ;;
+[ $# -gt 0 ] && [ "$*" != all ] || set -- $parts
+for what; do
+	case " $parts " in
+	*" $what "*) bench_$what ;;
 	*) echo "no bench is called $what"; exit 2 ;;
 	esac
 done
+final_table
+echo
+echo "load after: $(cut -d ' ' -f 1-3 /proc/loadavg)"
 if [ -s bench.log ]; then
 	echo "what failed:"
 	cat bench.log
