@@ -19,6 +19,7 @@ struct aio {
 	struct loop_source source;
 	struct loop *loop;
 	io_context_t ctx;
+	struct bufpool *bufs;
 	struct list queue;
 	unsigned in_kernel;
 };
@@ -114,6 +115,7 @@ static void aio_free(struct loop_source *s)
 
 	ASSERT(a->in_kernel == 0 && list_empty(&a->queue));
 	io_destroy(a->ctx);
+	bufpool_free(a->bufs);
 	mem_free(a);
 }
 
@@ -130,8 +132,14 @@ int loop_aio(struct loop *l, struct aio **out, struct vhdx_err *e)
 	a = mem_zalloc(sizeof(*a));
 	if (!a)
 		return err_set(e, VHDX_E_NOMEM, "no memory for an aio ring");
+	rc = bufpool_new(&a->bufs, e);
+	if (rc) {
+		mem_free(a);
+		return rc;
+	}
 	rc = io_setup((int)AIO_DEPTH, &a->ctx);
 	if (rc < 0) {
+		bufpool_free(a->bufs);
 		mem_free(a);
 		return err_sys(e, -rc, "aio: the host has no ring of %u to "
 			       "give (fs.aio-max-nr limits them)", AIO_DEPTH);
@@ -143,6 +151,11 @@ int loop_aio(struct loop *l, struct aio **out, struct vhdx_err *e)
 	loop_set_source(l, &a->source);
 	*out = a;
 	return 0;
+}
+
+struct bufpool *aio_bufs(struct aio *a)
+{
+	return a->bufs;
 }
 
 void aio_submit(struct aio *a, struct aio_op *op)

@@ -12,6 +12,7 @@
 
 #include <libaio.h>
 
+#include "bufpool.h"
 #include "loop.h"
 
 struct aio;
@@ -30,6 +31,9 @@ struct aio_op {
 /* [loop] The loop's own ring, made on first use, freed with the loop. An error
  * if the host has none to give. */
 int loop_aio(struct loop *l, struct aio **out, struct vhdx_err *e) must_check;
+
+/* [loop] For what is not aligned as the kernel wants it. */
+struct bufpool *aio_bufs(struct aio *a);
 
 /* [loop] cb and task.fn are set; op, its buffers and its iovec are the ring's
  * until the task runs. */

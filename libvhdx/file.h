@@ -29,6 +29,7 @@
 #include <sys/uio.h>
 
 #include "aio.h"
+#include "bufpool.h"
 
 enum file_op {
 	FILE_READ,
@@ -39,6 +40,8 @@ enum file_op {
 	FILE_PUNCH,
 	FILE_RESERVE,
 };
+
+#define FILE_DIRECT_VEC 16 /* pieces of memory, at a time */
 
 struct file_io {
 	struct loop_task task; /* the implementation's */
@@ -60,7 +63,10 @@ struct file_io {
 	struct {
 		struct list node; /* while it waits */
 		bool cached; /* through the page cache, alone */
+		uint64_t pos, step_len; /* moved, and being moved */
+		struct iovec vec[FILE_DIRECT_VEC];
 		uint8_t *bounce;
+		struct bufpool_wait wait;
 		struct file_direct *outer;
 		void (*done)(struct file_io *io); /* the submitter's */
 	} direct;

@@ -3,7 +3,7 @@
  * What an operation needs decides its way:
  *
  *	transfer, all aligned		the ring, no copy
- *	transfer, memory not aligned	the ring, through a buffer
+ *	transfer, memory not aligned	the ring, through a buffer of the pool
  *	transfer, offset or length not	the inner file, alone
  *	zeroing, punching, not pages	the inner file, alone
  *	anything else			the inner file
@@ -14,6 +14,13 @@
  *     it, to another sector of such a page, would be lost or not seen. With
  *     nothing beside it the kernel keeps the two descriptors coherent.
  * D2  A sync goes to the inode: it covers what the ring has completed.
+ * D3  The inner file does not see the ring extend the file, so of the size it
+ *     says only what a truncate has set; else the larger one is true.
+ *
+ * The ring moves a request in steps, one after the other: as many pieces of
+ * the caller's memory as are aligned and fit in the vector, or a buffer full.
+ * A request that waits for a buffer counts as in flight (D1). Nothing is
+ * allocated.
  */
 #include "file_direct.h"
 
@@ -80,9 +87,9 @@ static void inner_done(struct file_io *io)
 {
 	struct file_direct *d = io->direct.outer;
 
-	d->file.size = io->op == FILE_WRITE ?
-			       u64_max(d->file.size, d->inner->size) :
-			       d->inner->size;
+	d->file.size = io->op == FILE_TRUNCATE ?
+			       d->inner->size :
+			       u64_max(d->file.size, d->inner->size); /* D3 */
 	io->file = &d->file;
 	io->done = io->direct.done;
 	finish(io);
@@ -100,35 +107,131 @@ static void start_inner(struct file_direct *d, struct file_io *io)
 
 /* ---- by the ring --------------------------------------------------------- */
 
-/* Copies between the caller's buffers and the first len bytes of b. */
-static void copy_buffers(const struct file_io *io, uint8_t *b, uint64_t len,
-			 bool to_caller)
+/* Copies between the buffer and the caller's, of which the step is a part. */
+static void copy_step(const struct file_io *io, bool to_caller)
 {
-	for (uint64_t pos = 0; pos < len;) {
+	uint8_t *b = io->direct.bounce;
+
+	for (uint64_t done = 0; done < io->direct.step_len;) {
 		struct iovec v;
 		size_t n;
 
-		file_iov_window(io, pos, &v, 1, &n);
-		n = (size_t)u64_min(n, len - pos);
+		file_iov_window(io, io->direct.pos + done, &v, 1, &n);
+		n = (size_t)u64_min(n, io->direct.step_len - done);
 		if (to_caller)
-			memcpy(v.iov_base, b + pos, n);
+			memcpy(v.iov_base, b + done, n);
 		else
-			memcpy(b + pos, v.iov_base, n);
-		pos += n;
+			memcpy(b + done, v.iov_base, n);
+		done += n;
 	}
 }
 
-static void ring_finish(struct file_io *io)
+static void put_bounce(struct file_direct *d, struct file_io *io)
 {
-	struct file_direct *d = direct_of(io->file);
+	uint8_t *b = io->direct.bounce;
 
-	if (io->direct.bounce && io->op == FILE_READ)
-		copy_buffers(io, io->direct.bounce, io->len, true);
-	mem_free(io->direct.bounce);
-	io->res = 0;
+	io->direct.bounce = NULL;
+	if (b)
+		bufpool_put(aio_bufs(d->aio), b);
+}
+
+static void ring_done(struct loop_task *t);
+
+/* The step's memory is in vec. */
+static void submit_step(struct file_direct *d, struct file_io *io, int cnt)
+{
+	struct iocb *cb = &io->aio.cb;
+	long long off = (long long)(io->off + io->direct.pos);
+	bool read = io->op == FILE_READ;
+
+	if (cnt > 1 && read)
+		io_prep_preadv(cb, d->fd, io->direct.vec, cnt, off);
+	else if (cnt > 1)
+		io_prep_pwritev(cb, d->fd, io->direct.vec, cnt, off);
+	else if (read)
+		io_prep_pread(cb, d->fd, io->direct.vec[0].iov_base,
+			      io->direct.vec[0].iov_len, off);
+	else
+		io_prep_pwrite(cb, d->fd, io->direct.vec[0].iov_base,
+			       io->direct.vec[0].iov_len, off);
+	loop_task_init(&io->aio.task, ring_done);
+	aio_submit(d->aio, &io->aio);
+}
+
+static void step_by_copy(struct file_direct *d, struct file_io *io)
+{
+	io->direct.step_len = u64_min(io->len - io->direct.pos, BUFPOOL_LEN);
+	io->direct.vec[0].iov_base = io->direct.bounce;
+	io->direct.vec[0].iov_len = (size_t)io->direct.step_len;
 	if (io->op == FILE_WRITE)
-		d->file.size = u64_max(d->file.size, io->off + io->len);
-	finish(io);
+		copy_step(io, false);
+	submit_step(d, io, 1);
+}
+
+static void bounce_granted(struct bufpool_wait *w, uint8_t *buf)
+{
+	struct file_io *io = container_of(w, struct file_io, direct.wait);
+
+	io->direct.bounce = buf;
+	step_by_copy(direct_of(io->file), io);
+}
+
+/* How many pieces from here on the host takes as they are. */
+static int aligned_pieces(const struct file_direct *d, struct file_io *io)
+{
+	struct iovec *v = io->direct.vec;
+	size_t bytes;
+	int cnt = file_iov_window(io, io->direct.pos, v, FILE_DIRECT_VEC,
+				  &bytes);
+	int i = 0;
+
+	io->direct.step_len = 0;
+	while (i < cnt && is_aligned((uintptr_t)v[i].iov_base, d->mem_align) &&
+	       is_aligned(v[i].iov_len, d->off_align))
+		io->direct.step_len += v[i++].iov_len;
+	return i;
+}
+
+static void next_step(struct file_direct *d, struct file_io *io)
+{
+	int cnt = aligned_pieces(d, io);
+
+	if (cnt) {
+		submit_step(d, io, cnt);
+		return;
+	}
+	if (!io->direct.bounce) {
+		io->direct.wait.granted = bounce_granted;
+		io->direct.bounce = bufpool_get(aio_bufs(d->aio),
+						&io->direct.wait);
+	}
+	if (io->direct.bounce)
+		step_by_copy(d, io);
+}
+
+static void start_ring(struct file_direct *d, struct file_io *io)
+{
+	io->direct.pos = 0;
+	io->direct.bounce = NULL;
+	next_step(d, io);
+}
+
+static bool step_was_by_copy(const struct file_io *io)
+{
+	return io->direct.bounce &&
+	       io->direct.vec[0].iov_base == io->direct.bounce;
+}
+
+/* Short (the end of the file, or of the disk), refused or failed: once more,
+ * all of it, by the file that goes on after short transfers and knows how to
+ * report. Not to be mixed with a write of its page: */
+static void try_cached(struct file_direct *d, struct file_io *io)
+{
+	put_bounce(d, io);
+	d->in_flight--;
+	io->direct.cached = true;
+	list_add_head(&d->waiting, &io->direct.node);
+	start_waiting(d);
 }
 
 static void ring_done(struct loop_task *t)
@@ -137,56 +240,22 @@ static void ring_done(struct loop_task *t)
 	struct file_io *io = container_of(op, struct file_io, aio);
 	struct file_direct *d = direct_of(io->file);
 
-	if (op->res == (long)io->len) {
-		ring_finish(io);
+	if (op->res != (long)io->direct.step_len) {
+		try_cached(d, io);
 		return;
 	}
-	/* Short (the end of the file, or of the disk), refused or failed: once
-	 * more, all of it, by the file that goes on after short transfers and
-	 * knows how to report. Not to be mixed with a write of its page: */
-	mem_free(io->direct.bounce);
-	io->direct.bounce = NULL;
-	d->in_flight--;
-	io->direct.cached = true;
-	list_add_head(&d->waiting, &io->direct.node);
-	start_waiting(d);
-}
-
-/* The caller's memory as one aligned piece, or NULL. */
-static uint8_t *one_piece(const struct file_direct *d,
-			  const struct file_io *io)
-{
-	struct iovec v;
-	size_t n;
-
-	file_iov_window(io, 0, &v, 1, &n);
-	if (n < io->len || !is_aligned((uintptr_t)v.iov_base, d->mem_align))
-		return NULL;
-	return v.iov_base;
-}
-
-static bool start_ring(struct file_direct *d, struct file_io *io)
-{
-	uint8_t *b = one_piece(d, io);
-
-	io->direct.bounce = NULL;
-	if (!b) {
-		b = mem_aligned(4096, io->len);
-		if (!b)
-			return false;
-		io->direct.bounce = b;
-		if (io->op == FILE_WRITE)
-			copy_buffers(io, b, io->len, false);
+	if (io->op == FILE_READ && step_was_by_copy(io))
+		copy_step(io, true);
+	io->direct.pos += io->direct.step_len;
+	if (io->direct.pos < io->len) {
+		next_step(d, io);
+		return;
 	}
-	if (io->op == FILE_READ)
-		io_prep_pread(&io->aio.cb, d->fd, b, io->len,
-			      (long long)io->off);
-	else
-		io_prep_pwrite(&io->aio.cb, d->fd, b, io->len,
-			       (long long)io->off);
-	loop_task_init(&io->aio.task, ring_done);
-	aio_submit(d->aio, &io->aio);
-	return true;
+	put_bounce(d, io);
+	io->res = 0;
+	if (io->op == FILE_WRITE)
+		d->file.size = u64_max(d->file.size, io->off + io->len);
+	finish(io);
 }
 
 /* ---- the start of an operation ------------------------------------------ */
@@ -195,8 +264,10 @@ static void start(struct file_direct *d, struct file_io *io)
 {
 	d->in_flight++;
 	d->alone = io->direct.cached;
-	if (io->direct.cached || !is_transfer(io) || !start_ring(d, io))
+	if (io->direct.cached || !is_transfer(io))
 		start_inner(d, io);
+	else
+		start_ring(d, io);
 }
 
 /* One that is to be alone, or waits for one that is, keeps those behind it

@@ -207,35 +207,197 @@ static unsigned odd_place;
 
 static void note_place(struct file_io *io)
 {
-	if (io->len != 4096)
+	if (io->opaque)
 		odd_place = rig.done_cnt;
 	rig.done_cnt += io->res == 0;
 }
 
-/* D1. */
-static void one_that_is_not_aligned_waits_and_is_waited_for(void)
+/* Writes, the middle one of `len` bytes and `shift` bytes into its memory: it
+ * is alone. */
+static void one_is_alone(uint64_t len, size_t shift)
 {
 	enum { CNT = 41, ODD = 20 };
 	static struct file_io io[CNT];
-	struct iovec v;
+	struct iovec v[2];
 
 	setup(&rig, 5);
-	v = (struct iovec){ rig.slots[0].buf, 4096 };
-	t_fill(v.iov_base, v.iov_len, 1);
+	t_fill(rig.slots[0].buf, 8192, 1);
+	v[0] = (struct iovec){ rig.slots[0].buf, 4096 };
+	v[1] = (struct iovec){ rig.slots[0].buf + shift, 4096 };
 	odd_place = ODD; /* without O_DIRECT there is nothing to see */
 	if (file_direct_align_for_tests(rig.f, 4096, 4096))
 		odd_place = CNT;
 	for (unsigned i = 0; i < CNT; i++) {
+		bool odd = i == ODD && odd_place == CNT;
+
 		io[i] = (struct file_io){ .op = FILE_WRITE, .off = i * 4096,
-					  .len = i == ODD ? 512 : 4096,
-					  .iov = &v, .iov_cnt = 1,
-					  .done = odd_place == CNT ?
-						  note_place : count_good };
+					  .len = i == ODD ? len : 4096,
+					  .iov = &v[i == ODD], .iov_cnt = 1,
+					  .opaque = odd ? &rig : NULL,
+					  .done = note_place };
 		file_submit(rig.f, &io[i]);
 	}
 	while (rig.done_cnt < CNT)
 		loop_turn(rig.loop, -1);
 	T_EQ_U64(odd_place, ODD);
+	teardown(&rig);
+}
+
+/* D1. */
+static void one_that_is_not_aligned_waits_and_is_waited_for(void)
+{
+	one_is_alone(512, 0);
+}
+
+/* ---- buffers ------------------------------------------------------------- */
+
+static struct bufpool_wait taker;
+
+static struct bufpool *pool(void)
+{
+	struct aio *a;
+
+	T_OK(loop_aio(rig.loop, &a, &t_err));
+	return aio_bufs(a);
+}
+
+static void give_write(struct file_io *io, const struct iovec *v, int cnt,
+		       uint64_t off, uint64_t len)
+{
+	*io = (struct file_io){ .op = FILE_WRITE, .off = off, .len = len,
+				.iov = v, .iov_cnt = cnt, .done = count_good };
+	file_submit(rig.f, io);
+}
+
+/* False: this host has no O_DIRECT, and there is nothing to see. */
+static bool setup_direct(uint64_t seed)
+{
+	setup(&rig, seed);
+	if (file_direct_align_for_tests(rig.f, 4096, 4096))
+		return true;
+	teardown(&rig);
+	return false;
+}
+
+static void aligned_pieces_of_memory_are_not_copied(void)
+{
+	uint8_t *bufs[BUFPOOL_CNT];
+	struct file_io io, odd;
+	struct iovec v[40], w;
+
+	if (!setup_direct(7))
+		return;
+	for (unsigned i = 0; i < BUFPOOL_CNT; i++)
+		bufs[i] = bufpool_get(pool(), &taker);
+	for (unsigned i = 0; i < ARRAY_LEN(v); i++)
+		v[i] = (struct iovec){ rig.slots[i % 7].buf, 4096 };
+	give_write(&io, v, ARRAY_LEN(v), 0, sizeof(v) / sizeof(v[0]) * 4096);
+	w = (struct iovec){ rig.slots[0].buf + 16, 4096 };
+	give_write(&odd, &w, 1, MIB, 4096);
+	while (rig.done_cnt < 1) /* the first, though there is no buffer */
+		loop_turn(rig.loop, -1);
+	while (loop_turn(rig.loop, 0))
+		;
+	T_EQ_U64(rig.done_cnt, 1);
+	for (unsigned i = 0; i < BUFPOOL_CNT; i++)
+		bufpool_put(pool(), bufs[i]);
+	while (rig.done_cnt < 2)
+		loop_turn(rig.loop, -1);
+	teardown(&rig);
+}
+
+static void one_longer_than_a_buffer_is_moved_in_pieces(void)
+{
+	size_t len = 3 * BUFPOOL_LEN + 4096;
+	uint8_t *out = mem_alloc(len + 1), *in = mem_alloc(len + 1);
+
+	setup(&rig, 8);
+	t_fill(out, len + 1, 8);
+	T_OK(file_write(rig.f, 4096, out + 1, len, &t_err));
+	T_OK(file_read(rig.f, 4096, in + 1, len, &t_err));
+	T_TRUE(memcmp(in + 1, out + 1, len) == 0);
+	T_EQ_U64(rig.f->size, 4096 + len);
+	mem_free(out);
+	mem_free(in);
+	teardown(&rig);
+}
+
+static void more_than_the_buffers_wait_and_allocate_nothing(void)
+{
+	enum { CNT = 5 * BUFPOOL_CNT };
+	static struct file_io io[CNT];
+	struct iovec v;
+
+	setup(&rig, 9);
+	v = (struct iovec){ rig.slots[0].buf + 1, 4096 };
+	t_fill(v.iov_base, v.iov_len, 1);
+	mem_fail_nth(0);
+	for (unsigned i = 0; i < CNT; i++)
+		give_write(&io[i], &v, 1, i * 4096, 4096);
+	while (rig.done_cnt < CNT)
+		loop_turn(rig.loop, -1);
+	T_EQ_U64(mem_fail_nth(0), 0);
+	T_OK(file_read(rig.f, (CNT - 1) * 4096, rig.model, 4096, &t_err));
+	T_TRUE(memcmp(rig.model, v.iov_base, 4096) == 0);
+	teardown(&rig);
+}
+
+static struct file_io *last_done;
+
+static void note_last(struct file_io *io)
+{
+	last_done = io;
+	count_good(io);
+}
+
+static void one_that_waits_for_a_buffer_counts_as_in_flight(void)
+{
+	uint8_t *bufs[BUFPOOL_CNT];
+	struct iovec v, w;
+	struct file_io odd, alone;
+
+	if (!setup_direct(10))
+		return;
+	for (unsigned i = 0; i < BUFPOOL_CNT; i++)
+		bufs[i] = bufpool_get(pool(), &taker);
+	v = (struct iovec){ rig.slots[0].buf + 16, 4096 };
+	w = (struct iovec){ rig.slots[0].buf, 512 };
+	give_write(&odd, &v, 1, 0, 4096);
+	give_write(&alone, &w, 1, 8192, 512);
+	odd.done = alone.done = note_last;
+	while (loop_turn(rig.loop, 0))
+		;
+	for (unsigned i = 0; i < BUFPOOL_CNT; i++)
+		bufpool_put(pool(), bufs[i]);
+	while (rig.done_cnt < 2)
+		loop_turn(rig.loop, -1);
+	T_TRUE(last_done == &alone);
+	teardown(&rig);
+}
+
+/* ---- the size ------------------------------------------------------------ */
+
+/* D3: a sync that began before a write beyond the end and ends after it. */
+static void a_sync_does_not_forget_that_the_file_has_grown(void)
+{
+	struct iovec v;
+
+	setup(&rig, 6);
+	v = (struct iovec){ rig.slots[0].buf, 4096 };
+	t_fill(v.iov_base, v.iov_len, 1);
+	for (unsigned i = 1; i <= 100; i++) {
+		uint64_t end = rig.f->size;
+		struct file_io sync = { .op = FILE_SYNC, .done = count_good };
+		struct file_io io = { .op = FILE_WRITE, .off = end,
+				      .len = 4096, .iov = &v, .iov_cnt = 1,
+				      .done = count_good };
+
+		file_submit(rig.f, &sync);
+		file_submit(rig.f, &io);
+		while (rig.done_cnt < 2 * i)
+			loop_turn(rig.loop, -1);
+		T_EQ_U64(rig.f->size, end + 4096);
+	}
 	teardown(&rig);
 }
 
@@ -247,6 +409,11 @@ const struct t_suite t_suite_file_direct = {
 		T_TEST(unaligned_end_of_file_is_read_and_kept),
 		T_TEST(any_number_may_be_in_flight),
 		T_TEST(one_that_is_not_aligned_waits_and_is_waited_for),
+		T_TEST(aligned_pieces_of_memory_are_not_copied),
+		T_TEST(one_longer_than_a_buffer_is_moved_in_pieces),
+		T_TEST(more_than_the_buffers_wait_and_allocate_nothing),
+		T_TEST(one_that_waits_for_a_buffer_counts_as_in_flight),
+		T_TEST(a_sync_does_not_forget_that_the_file_has_grown),
 		T_END,
 	},
 };
