@@ -290,7 +290,7 @@ static int exec_discard(const struct cmd *c, int argc, char **argv)
 				msg_shell_word(pos[0]),
 				entries(state.entry_cnt, buf));
 	/* Its content, and so its id, will be another one. */
-	status = img_guard_children(pos[0], true, NULL);
+	status = img_guard_children_alone(pos[0], true, NULL);
 	if (status)
 		return status;
 	if (!a.dry_run && vhdx_log_discard(pos[0], &err))

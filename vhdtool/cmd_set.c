@@ -70,7 +70,7 @@ static int exec_set(const struct cmd *c, int argc, char **argv)
 				 "--physical-sector-size");
 	if (a.physical_sector_len > UINT32_MAX)
 		return msg_usage("--physical-sector-size is 512 or 4096");
-	status = img_guard_children(pos[0], a.force, &a.search);
+	status = img_guard_children_alone(pos[0], a.force, &a.search);
 	if (status)
 		return status;
 	struct vhdx_set_opts opts = {

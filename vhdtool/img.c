@@ -259,10 +259,12 @@ static void add_folder(struct guard *g, const char *folder)
 			 "cannot be told", folder, strerror(errno));
 }
 
-/* What cannot be opened at all is told by the one who then tries it. */
-static bool may_have_children(struct guard *g, const struct opt_list *search)
+/* What cannot be opened is told by the one who then tries it. */
+static bool may_have_children(struct guard *g, unsigned flags,
+			      const struct opt_list *search)
 {
 	struct vhdx_open_opts opts = {
+		.flags = flags,
 		.search = search ? search->v : NULL,
 		.search_cnt = search ? search->cnt : 0,
 	};
@@ -335,11 +337,11 @@ static int look_for_children(struct guard *g, bool force)
 	return status;
 }
 
-int img_guard_children(const char *path, bool force,
-		       const struct opt_list *search)
+static int guard_children(const char *path, unsigned flags, bool force,
+			  const struct opt_list *search)
 {
 	struct guard g = { .path = path };
-	if (!may_have_children(&g, search))
+	if (!may_have_children(&g, flags, search))
 		return STATUS_OK;
 	add_folder(&g, folder_of(path, g.own, sizeof(g.own)));
 	char b, *real = NULL;
@@ -352,6 +354,18 @@ int img_guard_children(const char *path, bool force,
 	int status = look_for_children(&g, force);
 	free(real);
 	return status;
+}
+
+int img_guard_children(const char *path, bool force,
+		       const struct opt_list *search)
+{
+	return guard_children(path, 0, force, search);
+}
+
+int img_guard_children_alone(const char *path, bool force,
+			     const struct opt_list *search)
+{
+	return guard_children(path, VHDX_OPEN_PARTIAL, force, search);
 }
 
 bool img_same_file(const char *a, const char *b)

@@ -66,6 +66,9 @@ int img_check_target(const char *path, bool force);
  * cannot be opened is not reported here: opening it will. */
 int img_guard_children(const char *path, bool force,
 		       const struct opt_list *search);
+/* For whoever needs no parent of it: that may be missing, or broken. */
+int img_guard_children_alone(const char *path, bool force,
+			     const struct opt_list *search);
 #define OPT_GUARD_FORCE(st, m)                                                \
 	{ "force", OPT_FLAG, offsetof(st, m), NULL,                           \
 	  "even if it has children, which that cuts off", NULL }

@@ -50,7 +50,7 @@ int newimg_plan(const char *path, struct vhdx_create_opts *opts,
 	int status = img_check_target(path, opts->force);
 	/* With force, what is there goes, whatever hangs on it. */
 	if (status == STATUS_OK && opts->force)
-		status = img_guard_children(path, true, NULL);
+		status = img_guard_children_alone(path, true, NULL);
 	return status;
 }
 

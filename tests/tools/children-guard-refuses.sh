@@ -52,3 +52,15 @@ status 6 vhdtool read c1.avhdx
 # They were cut off: nobody is its child any more.
 status 0 vhdtool write base.vhdx <data
 equal "said about no children" "$(cat err)" ""
+
+# One whose own parent is not there can be a parent all the same.
+vhdtool create low.vhdx 10M >/dev/null
+vhdtool create --parent low.vhdx mid.avhdx >/dev/null
+vhdtool create --parent mid.avhdx top.avhdx >/dev/null
+rm low.vhdx
+mid_sum=$(sum mid.avhdx)
+status 6 vhdtool set --disk-id new mid.avhdx
+says err "mid.avhdx: is the parent of top.avhdx"
+equal "the one between" "$(sum mid.avhdx)" "$mid_sum"
+status 0 vhdtool create --dry-run --force mid.avhdx 1M
+says err "mid.avhdx: warning: is the parent of top.avhdx"
