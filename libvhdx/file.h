@@ -144,9 +144,11 @@ struct opener {
 	int (*put)(const struct opener *o, struct loop *l, const char *path,
 		   const void *data, size_t len, struct vhdx_err *e);
 	/* All of it, with a zero byte behind it, to be given to mem_free().
-	 * RANGE if it is longer than max. NOTFOUND: it is not there. */
+	 * RANGE if it is longer than max. NOTFOUND: it is not there. *foreign,
+	 * unless NULL: others than the caller and root may have written it. */
 	int (*get)(const struct opener *o, struct loop *l, const char *path,
-		   size_t max, char **data, size_t *len, struct vhdx_err *e);
+		   size_t max, char **data, size_t *len, bool *foreign,
+		   struct vhdx_err *e);
 	/* Bytes free for a file there; UINT64_MAX: not to be told. */
 	uint64_t (*free_len)(const struct opener *o, const char *path);
 };

@@ -36,7 +36,8 @@ int opener_posix_remove(const struct opener *o, const char *path,
 int opener_posix_put(const struct opener *o, struct loop *l, const char *path,
 		     const void *data, size_t len, struct vhdx_err *e);
 int opener_posix_get(const struct opener *o, struct loop *l, const char *path,
-		     size_t max, char **data, size_t *len, struct vhdx_err *e);
+		     size_t max, char **data, size_t *len, bool *foreign,
+		     struct vhdx_err *e);
 uint64_t opener_posix_free_len(const struct opener *o, const char *path);
 
 #endif

@@ -22,6 +22,10 @@
  *	goes: one that is not yet still finds CHILD.
  *  M7  CHILD is re-linked to A before the files in between go, those from A
  *	upwards, CHILD after them, and the journal last.
+ *  M8  No file is removed, or gets another parent, for its name alone: its
+ *	identity has to be the one that the journal, or the child, names. A
+ *	journal that somebody else may have written counts only for what lies
+ *	in its own folder, without links; --force takes its word.
  *
  * A VHD's identity does not change when it is written to: M2 and M3 fall away,
  * and with them the protection of other children of A, so there may be none.
@@ -81,13 +85,13 @@ int merge_put_journal(struct merge *m, struct vhdx_err *e)
 
 int merge_get_journal(const struct merge *m, const char *child,
 		      const char *journal_path, struct merge_journal *out,
-		      struct vhdx_err *e)
+		      bool *foreign, struct vhdx_err *e)
 {
 	const struct opener *o = m->opener;
 	char folder[PATH_MAX], *text;
 	size_t len;
 	int rc = o->get(o, m->loop, journal_path, MERGE_JOURNAL_MAX, &text,
-			&len, e);
+			&len, foreign, e);
 
 	if (rc)
 		return rc;
@@ -99,7 +103,8 @@ int merge_get_journal(const struct merge *m, const char *child,
 static int get_own_journal(struct merge *m, struct vhdx_err *e)
 {
 	struct vhdx_err err;
-	int rc = merge_get_journal(m, m->child, m->journal_path, &m->j, &err);
+	int rc = merge_get_journal(m, m->child, m->journal_path, &m->j,
+				   &m->foreign, &err);
 
 	if (rc == VHDX_E_NOTFOUND)
 		return 0;
@@ -360,6 +365,8 @@ static int run(struct merge *m, struct vhdx_err *e)
 	bool copied = false;
 	int rc = get_own_journal(m, e);
 
+	if (!rc && m->has_journal)
+		rc = merge_check_own(m, e);
 	if (!rc && m->has_journal)
 		rc = check_same(m, e);
 	if (!rc && m->has_journal)

@@ -38,6 +38,7 @@ struct merge {
 	const char *child;    /* the file, not a symbolic link to it */
 	char *journal_path;   /* owned */
 	bool has_journal;     /* it is on the disk */
+	bool foreign;	      /* others may have written it */
 	bool copying;	      /* the target may hold some of it */
 	struct merge_journal j;
 	/* The layers that are merged, from the child down: found again under
@@ -65,6 +66,10 @@ int merge_check_other(const struct merge *m, const char *path,
 		      struct vhdx_err *e) must_check;
 int merge_check_others(const struct merge *m, struct vhdx_err *e) must_check;
 
+/* M8: refuses a journal of another child, and what a foreign one names where
+ * its folder does not say so. */
+int merge_check_own(const struct merge *m, struct vhdx_err *e) must_check;
+
 /* merge_copy.c: blocking; into dst, all that src holds itself (no extent is the
  * PARENT's) below size_len. Nothing is flushed. dst is a writable VHDX or VHD
  * image. */
@@ -91,7 +96,7 @@ int merge_links(struct merge *m, struct vhdx_err *e) must_check;
 /* Of the child at `child`; NOTFOUND: there is none. */
 int merge_get_journal(const struct merge *m, const char *child,
 		      const char *journal_path, struct merge_journal *out,
-		      struct vhdx_err *e) must_check;
+		      bool *foreign, struct vhdx_err *e) must_check;
 int merge_put_journal(struct merge *m, struct vhdx_err *e) must_check;
 
 bool merge_names_id(const struct parent_ref *ref, const struct guid *id);

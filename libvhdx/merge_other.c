@@ -3,8 +3,11 @@
  * Merges that were cut off know the files between their child and their target
  * by identity and order, and one of those files may be half changed. So while
  * one waits to be finished no other may take, change or remove what it names.
+ * And what a journal names is only believed as far as who wrote it could have
+ * done it himself (M8 of merge.c).
  */
 #include <string.h>
+#include <sys/stat.h>
 
 #include "mem.h"
 #include "merge.h"
@@ -35,7 +38,7 @@ int merge_check_other(const struct merge *m, const char *path,
 
 	if (chain_same_file(path, m->journal_path))
 		return 0;
-	rc = merge_get_journal(m, path, path, &j, &err);
+	rc = merge_get_journal(m, path, path, &j, NULL, &err);
 	if (rc == VHDX_E_NOTFOUND || (rc && m->opts->force))
 		return 0;
 	if (rc)
@@ -77,4 +80,48 @@ int merge_check_others(const struct merge *m, struct vhdx_err *e)
 	for (unsigned i = 0; !rc && i < m->j.grands.cnt; i++)
 		rc = check_of(m, m->j.grands.v[i].path, e);
 	return rc;
+}
+
+/* ---- M8 ---------------------------------------------------------------- */
+
+/* Right in the folder of the child, and the file itself. */
+static bool is_near(const struct merge *m, const char *path)
+{
+	const char *slash = strrchr(m->child, '/');
+	size_t len = slash ? (size_t)(slash - m->child) + 1 : 0;
+	struct stat st;
+
+	return strncmp(path, m->child, len) == 0 &&
+	       !strchr(path + len, '/') &&
+	       (lstat(path, &st) != 0 || !S_ISLNK(st.st_mode));
+}
+
+static int check_near(const struct merge *m, const struct merge_names *names,
+		      struct vhdx_err *e)
+{
+	for (unsigned i = 0; i < names->cnt; i++)
+		if (!is_near(m, names->v[i].path))
+			return err_set(e, VHDX_E_LINKAGE, "%s: another user "
+				       "may have written it, and it names %s, "
+				       "which is not in its folder: look at "
+				       "both; --force takes its word",
+				       m->journal_path, names->v[i].path);
+	return 0;
+}
+
+int merge_check_own(const struct merge *m, struct vhdx_err *e)
+{
+	int rc = 0;
+
+	/* While it copies the child is the one that was given. */
+	if (m->j.phase == MERGE_LINK &&
+	    !chain_same_file(m->j.child.path, m->child))
+		return err_set(e, VHDX_E_LINKAGE, "%s: is of a merge of %s, "
+			       "not of %s: give the file its name back",
+			       m->journal_path, m->j.child.path, m->child);
+	if (!m->foreign || m->opts->force)
+		return 0;
+	if (!m->j.keep)
+		rc = check_near(m, &m->j.grands, e);
+	return rc ? rc : check_near(m, &m->j.layers, e);
 }

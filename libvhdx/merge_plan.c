@@ -112,6 +112,9 @@ static int note_names(struct plan *p, struct vhdx_err *e)
 	if (!rc)
 		rc = merge_name_set(&m->j.child, m->child, &all.v[0].id, e);
 	m->target_id = p->target->identity;
+	if (!rc && m->has_journal) /* where the chain leads, not the journal */
+		rc = merge_name_set(&m->j.target, all.v[p->n].path,
+				    &m->j.target.id, e);
 	if (rc || m->has_journal)
 		goto out;
 	m->j.keep = m->opts->keep;
@@ -317,13 +320,19 @@ static void report(const struct plan *p)
 		o->file(o->file_arg, &f);
 }
 
-static int check_space(const struct merge *m, struct vhdx_err *e)
+/* Told also where something else stands in the way. */
+static void look_for_space(const struct merge *m)
 {
-	struct vhdx_merge_result *res = m->result;
 	const struct opener *o = m->opener;
 
-	res->free_len = o->free_len ? o->free_len(o, m->j.target.path) :
-				      UINT64_MAX;
+	if (o->free_len)
+		m->result->free_len = o->free_len(o, m->j.target.path);
+}
+
+static int check_space(const struct merge *m, struct vhdx_err *e)
+{
+	const struct vhdx_merge_result *res = m->result;
+
 	if (res->need_len <= res->free_len)
 		return 0;
 	return err_set(e, VHDX_E_NOSPC, "%s: takes %llu bytes more, and its "
@@ -406,6 +415,8 @@ int merge_plan(struct merge *m, struct vhdx_err *e)
 	(void)chain_close(p.rest, NULL);
 	mem_free(p.data_len);
 	mem_free(p.zero_len);
+	if (!rc)
+		look_for_space(m);
 	if (!rc)
 		rc = merge_kin(m, false, e);
 	return rc ? rc : check_space(m, e);

@@ -69,14 +69,20 @@ int opener_posix_put(const struct opener *o, struct loop *l, const char *path,
 }
 
 int opener_posix_get(const struct opener *o, struct loop *l, const char *path,
-		     size_t max, char **data, size_t *len, struct vhdx_err *e)
+		     size_t max, char **data, size_t *len, bool *foreign,
+		     struct vhdx_err *e)
 {
 	struct file *f;
+	struct stat st;
 	int rc = o->open(o, l, path, OPENER_NOLOCK, &f, e);
 
 	*data = NULL;
 	if (rc)
 		return rc;
+	if (foreign)
+		*foreign = fstat(file_posix_fd(f), &st) != 0 ||
+			   (st.st_uid != geteuid() && st.st_uid != 0) ||
+			   st.st_mode & S_IWOTH;
 	if (f->size > max) {
 		rc = err_set(e, VHDX_E_RANGE, "%s: has %llu bytes, at most "
 			     "%zu are expected", path,

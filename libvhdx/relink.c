@@ -125,7 +125,8 @@ bool relink_merge_pending(const struct opener *o, struct loop *l,
 	snprintf(journal, cap, "%s%s", child, MERGE_JOURNAL_SUFFIX);
 	if (!o->get)
 		return false;
-	rc = o->get(o, l, journal, MERGE_JOURNAL_MAX, &text, &len, &none);
+	rc = o->get(o, l, journal, MERGE_JOURNAL_MAX, &text, &len, NULL,
+		    &none);
 	mem_free(rc ? NULL : text);
 	return rc != VHDX_E_NOTFOUND &&
 	       (!rc || none.sys_errno != ENAMETOOLONG);

@@ -369,7 +369,8 @@ static int crash_put(const struct opener *op, struct loop *l, const char *path,
 }
 
 static int crash_get(const struct opener *op, struct loop *l, const char *path,
-		     size_t max, char **data, size_t *len, struct vhdx_err *e)
+		     size_t max, char **data, size_t *len, bool *foreign,
+		     struct vhdx_err *e)
 {
 	struct opener_crash *o = of(op);
 	char name[OPENER_CRASH_PATH];
@@ -378,6 +379,8 @@ static int crash_get(const struct opener *op, struct loop *l, const char *path,
 
 	(void)l;
 	*data = NULL;
+	if (foreign)
+		*foreign = o->foreign;
 	sim_path_tidy(path, name, sizeof(name));
 	i = lookup(o, name);
 	if (!i)

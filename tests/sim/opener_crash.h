@@ -54,6 +54,7 @@ struct opener_crash {
 	struct opener opener;
 	struct crash_world *world;
 	uint64_t free_len; /* what the opener tells; UINT64_MAX to begin with */
+	bool foreign; /* whose are small files? */
 	/* Counted over all files, or those called fault_path, and all opens. */
 	struct fault_rule fault;
 	const char *fault_path;

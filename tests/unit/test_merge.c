@@ -453,6 +453,87 @@ static void foreign_journal_is_refused(void)
 	end();
 }
 
+/* /m/leaf on /x/one on /m/base, to be merged over both levels; what is copied
+ * is copied. */
+static void stop_with_a_layer_elsewhere(void)
+{
+	begin();
+	t_chain_create(&tc, "/m/base", NULL, MIB, T_CHAIN_LEN);
+	t_chain_create(&tc, "/x/one", "/m/base", MIB, T_CHAIN_LEN);
+	fill_layer("/x/one", 1);
+	t_chain_create(&tc, "/m/leaf", "/x/one", MIB, T_CHAIN_LEN);
+	fill_layer("/m/leaf", 2);
+	T_OK(t_chain_read(&tc, "/m/leaf", want));
+	opts.depth = 2;
+	stop_before_links();
+}
+
+static void foreign_journal_removes_nothing_outside_its_folder(void)
+{
+	stop_with_a_layer_elsewhere();
+	tc.oc.foreign = true;
+	T_FAILS(merge(), VHDX_E_LINKAGE, "names /x/one");
+	T_TRUE(t_chain_exists(&tc, "/x/one"));
+	opts.force = true;
+	T_OK(merge());
+	T_TRUE(!t_chain_exists(&tc, "/x/one"));
+	shows("/m/base");
+	end();
+}
+
+static void own_journal_finishes_what_is_outside_its_folder(void)
+{
+	stop_with_a_layer_elsewhere();
+	T_OK(merge());
+	T_TRUE(!t_chain_exists(&tc, "/x/one"));
+	shows("/m/base");
+	end();
+}
+
+static void journal_removes_no_file_but_the_one_it_knows(void)
+{
+	stop_with_a_layer_elsewhere();
+	T_OK(tc.oc.opener.remove(&tc.oc.opener, "/x/one", &t_err));
+	t_chain_create(&tc, "/x/one", NULL, MIB, T_CHAIN_LEN);
+	T_FAILS(merge(), VHDX_E_LINKAGE, "/x/one: has the id");
+	T_TRUE(t_chain_exists(&tc, "/x/one"));
+	shows("/m/leaf");
+	opts.force = true;
+	T_FAILS(merge(), VHDX_E_LINKAGE, "/x/one: has the id");
+	T_TRUE(t_chain_exists(&tc, "/x/one"));
+	end();
+}
+
+static void journal_under_another_name_finishes_nothing(void)
+{
+	struct opener *op = &tc.oc.opener;
+	size_t len;
+	char *text;
+
+	stop_with_a_layer_elsewhere();
+	T_OK(op->get(op, tc.loop, "/m/leaf.merge", 4096, &text, &len, NULL,
+		     &t_err));
+	T_OK(op->put(op, tc.loop, "/m/other.merge", text, len, &t_err));
+	mem_free(text);
+	T_FAILS(merge_of("/m/other"), VHDX_E_LINKAGE, "not of /m/other");
+	T_TRUE(t_chain_exists(&tc, "/x/one"));
+	shows("/m/leaf");
+	end();
+}
+
+static void refused_dry_run_tells_what_is_free(void)
+{
+	begin();
+	make_chain(2);
+	t_chain_create(&tc, "/m/other", "/m/one", MIB, T_CHAIN_LEN);
+	others[0] = "/m/other";
+	opts.dry_run = true;
+	tc.oc.free_len = 12345678;
+	T_FAILS(merge(), VHDX_E_LINKAGE, "/m/other");
+	T_EQ_U64(res.free_len, 12345678);
+	end();
+}
+
 static void empty_child_just_goes(void)
 {
 	begin();
@@ -670,6 +751,11 @@ static const struct t_test tests[] = {
 	T_TEST(what_was_written_in_between_is_merged_too),
 	T_TEST(changed_target_is_not_given_children),
 	T_TEST(foreign_journal_is_refused),
+	T_TEST(foreign_journal_removes_nothing_outside_its_folder),
+	T_TEST(own_journal_finishes_what_is_outside_its_folder),
+	T_TEST(journal_removes_no_file_but_the_one_it_knows),
+	T_TEST(journal_under_another_name_finishes_nothing),
+	T_TEST(refused_dry_run_tells_what_is_free),
 	T_TEST(empty_child_just_goes),
 	T_TEST(discarded_blocks_hide_the_parents_data),
 	T_TEST(target_gets_the_childs_size),

@@ -30,7 +30,7 @@ static bool holds(const char *text)
 	size_t len;
 	bool same;
 
-	T_OK(o->get(o, loop, path, 100, &data, &len, &t_err));
+	T_OK(o->get(o, loop, path, 100, &data, &len, NULL, &t_err));
 	same = len == strlen(text) && strcmp(data, text) == 0;
 	mem_free(data);
 	return same;
@@ -67,10 +67,29 @@ static void a_missing_file_is_not_found(void)
 	size_t len;
 
 	setup();
-	T_FAILS(o->get(o, loop, path, 100, &data, &len, &t_err),
+	T_FAILS(o->get(o, loop, path, 100, &data, &len, NULL, &t_err),
 		VHDX_E_NOTFOUND, path);
 	T_TRUE(data == NULL);
 	T_FAILS(o->remove(o, path, &t_err), VHDX_E_NOTFOUND, path);
+	loop_free(loop);
+}
+
+static void a_file_that_all_may_write_is_foreign(void)
+{
+	bool foreign = true;
+	char *data;
+	size_t len;
+
+	setup();
+	T_OK(o->put(o, loop, path, "x", 1, &t_err));
+	T_OK(o->get(o, loop, path, 9, &data, &len, &foreign, &t_err));
+	mem_free(data);
+	T_TRUE(!foreign);
+	T_EQ_U64(chmod(path, 0666), 0);
+	T_OK(o->get(o, loop, path, 9, &data, &len, &foreign, &t_err));
+	mem_free(data);
+	T_TRUE(foreign);
+	T_OK(o->remove(o, path, &t_err));
 	loop_free(loop);
 }
 
@@ -81,9 +100,10 @@ static void a_longer_file_than_allowed_is_refused(void)
 
 	setup();
 	T_OK(put("12345"));
-	T_OK(o->get(o, loop, path, 5, &data, &len, &t_err));
+	T_OK(o->get(o, loop, path, 5, &data, &len, NULL, &t_err));
 	mem_free(data);
-	T_FAILS(o->get(o, loop, path, 4, &data, &len, &t_err), VHDX_E_RANGE,
+	T_FAILS(o->get(o, loop, path, 4, &data, &len, NULL, &t_err),
+		VHDX_E_RANGE,
 		"has 5 bytes, at most 4");
 	T_TRUE(data == NULL);
 	loop_free(loop);
@@ -127,7 +147,8 @@ const struct t_suite t_suite_opener = {
 		T_TEST(put_replaces_the_whole),
 		T_TEST(an_empty_file_is_got_as_an_empty_text),
 		T_TEST(a_missing_file_is_not_found),
-		T_TEST(a_longer_file_than_allowed_is_refused),
+		T_TEST(a_file_that_all_may_write_is_foreign),
+	T_TEST(a_longer_file_than_allowed_is_refused),
 		T_TEST(removed_is_gone),
 		T_TEST(put_into_no_folder_leaves_nothing),
 		T_TEST(free_space_is_the_file_systems),

@@ -141,13 +141,16 @@ static void put_comes_back_by_get(void)
 
 	begin();
 	T_OK(put("/d/c", "xyz"));
-	T_OK(o.opener.get(&o.opener, loop, "/d/./c", 3, &data, &len, &t_err));
+	T_OK(o.opener.get(&o.opener, loop, "/d/./c", 3, &data, &len, NULL,
+			  &t_err));
 	T_EQ_U64(len, 3);
 	CU_ASSERT_STRING_EQUAL(data, "xyz");
 	mem_free(data);
-	T_FAILS(o.opener.get(&o.opener, loop, "/d/c", 2, &data, &len, &t_err),
+	T_FAILS(o.opener.get(&o.opener, loop, "/d/c", 2, &data, &len, NULL,
+			     &t_err),
 		VHDX_E_RANGE, "has 3 bytes");
-	T_FAILS(o.opener.get(&o.opener, loop, "/d/x", 2, &data, &len, &t_err),
+	T_FAILS(o.opener.get(&o.opener, loop, "/d/x", 2, &data, &len, NULL,
+			     &t_err),
 		VHDX_E_NOTFOUND, "/d/x");
 	end();
 }
