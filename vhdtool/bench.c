@@ -6,8 +6,13 @@
  *   idle --slot_start--> in flight --io_done--> in flight again, or idle
  *
  * Without threads the one lane is the owner's, and a completion starts the
- * next request on the spot.
+ * next request on the spot. With them each lane is a thread's, which posts; the
+ * owner completes, measures, and hands the slots back (lane.finished). What is
+ * not marked otherwise belongs to the lane's thread in struct lane, and to the
+ * owner in struct bench.
  */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +23,13 @@
 
 #define BUF_ALIGN 4096u
 #define LOOK_NS UINT64_C(50000000) /* between looks for a signal: a syscall */
+#define TURN_MS 20 /* with threads, whose end no completion may tell */
 
 struct slot {
 	struct lane *lane;
-	struct slot *next; /* in idle */
+	struct slot *next; /* in idle or finished */
 	struct vhdx_req req;
+	struct vhdx_err err;
 	struct iovec iov;
 	uint64_t begin_ns;
 };
@@ -36,20 +43,26 @@ struct lane {
 	unsigned in_flight;
 	struct slot *idle;
 	struct slot flush;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t news;
+	struct slot *finished; /* under lock */
 };
 
 struct bench {
-	struct bench_plan plan;
+	struct bench_plan plan; /* constant */
 	struct vhdx_blk *blk;
+	void (*submit)(struct vhdx_blk *blk, struct vhdx_req *req);
 	struct bench_result *result;
-	uint64_t size_len;
-	uint64_t place_cnt; /* random */
+	uint64_t size_len;  /* constant */
+	uint64_t place_cnt; /* constant; random */
 	uint64_t last_ns;   /* the newest completion */
 	uint64_t looked_ns;
-	int code;
+	atomic_int code; /* the owner's, and a reason for lanes to stop */
 	struct vhdx_err err;
-	struct vhdx_err req_err; /* of the request that is being completed */
-	struct lane lane;
+	struct lane *lanes;
+	uint64_t lane_cnt;
+	atomic_uint running; /* threads */
 	struct slot *slots;
 	uint8_t *buf;
 };
@@ -105,7 +118,7 @@ static void slot_start(struct slot *s, uint64_t ns)
 	l->left--;
 	l->until_flush -= l->bench->plan.flush_interval != 0;
 	l->in_flight++;
-	vhdx_blk_submit(l->bench->blk, &s->req);
+	l->bench->submit(l->bench->blk, &s->req);
 }
 
 static bool flush_is_due(const struct lane *l)
@@ -127,12 +140,18 @@ static void start_idle(struct lane *l, uint64_t ns)
 	}
 }
 
-static void note_result(struct bench *b, const struct vhdx_req *req)
+/* [owner] */
+static void note_done(struct bench *b, const struct slot *s)
 {
-	if (!req->result || b->code)
+	b->last_ns = now_ns();
+	if (s->req.op == VHDX_OP_FLUSH)
+		b->result->flushes++;
+	else
+		hist_add(&b->result->hist, b->last_ns - s->begin_ns);
+	if (!s->req.result || b->code)
 		return;
-	b->code = req->result;
-	b->err = b->req_err;
+	b->err = s->err;
+	b->code = s->req.result;
 }
 
 static void flush_if_due(struct lane *l)
@@ -140,52 +159,88 @@ static void flush_if_due(struct lane *l)
 	if (l->bench->code || l->in_flight || !flush_is_due(l))
 		return;
 	l->in_flight++;
-	vhdx_blk_submit(l->bench->blk, &l->flush.req);
+	l->bench->submit(l->bench->blk, &l->flush.req);
+}
+
+/* The lane has its slot back. */
+static void slot_back(struct slot *s)
+{
+	struct lane *l = s->lane;
+	l->in_flight--;
+	if (s == &l->flush) {
+		l->until_flush = l->bench->plan.flush_interval;
+		return;
+	}
+	s->next = l->idle;
+	l->idle = s;
 }
 
 static void io_done(struct vhdx_req *req)
 {
 	struct slot *s = req->opaque;
 	struct lane *l = s->lane;
-	struct bench *b = l->bench;
-	b->last_ns = now_ns();
-	hist_add(&b->result->hist, b->last_ns - s->begin_ns);
-	note_result(b, req);
-	l->in_flight--;
-	if (may_start(l)) {
-		slot_start(s, b->last_ns);
-		return;
-	}
-	s->next = l->idle;
-	l->idle = s;
+	note_done(l->bench, s);
+	slot_back(s);
+	start_idle(l, l->bench->last_ns);
 	flush_if_due(l);
 }
 
-static void flush_done(struct vhdx_req *req)
+/* ---- threads ------------------------------------------------------------- */
+
+/* [owner] */
+static void posted_done(struct vhdx_req *req)
 {
 	struct slot *s = req->opaque;
 	struct lane *l = s->lane;
-	struct bench *b = l->bench;
-	b->last_ns = now_ns();
-	b->result->flushes++;
-	note_result(b, req);
-	l->in_flight--;
-	l->until_flush = b->plan.flush_interval;
-	start_idle(l, b->last_ns);
+	note_done(l->bench, s);
+	pthread_mutex_lock(&l->lock);
+	if (!l->finished)
+		pthread_cond_signal(&l->news);
+	s->next = l->finished;
+	l->finished = s;
+	pthread_mutex_unlock(&l->lock);
+}
+
+static struct slot *wait_for_slots(struct lane *l)
+{
+	pthread_mutex_lock(&l->lock);
+	while (!l->finished)
+		pthread_cond_wait(&l->news, &l->lock);
+	struct slot *all = l->finished;
+	l->finished = NULL;
+	pthread_mutex_unlock(&l->lock);
+	return all;
+}
+
+static void *lane_thread(void *arg)
+{
+	struct lane *l = arg;
+	start_idle(l, now_ns());
+	while (l->in_flight) {
+		struct slot *s = wait_for_slots(l), *next;
+		for (; s; s = next) {
+			next = s->next;
+			slot_back(s);
+		}
+		start_idle(l, now_ns());
+		flush_if_due(l);
+	}
+	atomic_fetch_sub(&l->bench->running, 1);
+	return NULL;
 }
 
 /* ---- all of it ----------------------------------------------------------- */
 
-static void slot_init(struct bench *b, struct slot *s, enum vhdx_op op,
-		      void (*done)(struct vhdx_req *req))
+static void slot_init(struct lane *l, struct slot *s, enum vhdx_op op)
 {
-	s->lane = &b->lane;
+	const struct bench_plan *p = &l->bench->plan;
+	s->lane = l;
 	s->req.op = op;
-	s->req.len = op == VHDX_OP_FLUSH ? 0 : b->plan.bs_len;
+	s->req.len = op == VHDX_OP_FLUSH ? 0 : p->bs_len;
 	s->req.iov = &s->iov;
 	s->req.iov_cnt = 1;
-	s->req.err = &b->req_err; /* filled and read on one thread */
-	s->req.done = done;
+	s->req.err = &s->err;
+	s->req.done = p->threads ? posted_done : io_done;
 	s->req.opaque = s;
 }
 
@@ -204,22 +259,22 @@ static bool slots_new(struct bench *b)
 		return false;
 	memset(b->buf, 0x5a, cnt * one);
 	for (size_t i = 0; i < (size_t)p->depth; i++) {
+		struct lane *l = &b->lanes[i % b->lane_cnt];
 		struct slot *s = &b->slots[i];
-		slot_init(b, s, p->op, io_done);
+		slot_init(l, s, p->op);
 		s->iov.iov_base = b->buf + (shared ? 0 : i * one);
 		s->iov.iov_len = (size_t)p->bs_len;
-		s->next = b->lane.idle;
-		b->lane.idle = s;
+		s->next = l->idle;
+		l->idle = s;
 	}
-	slot_init(b, &b->lane.flush, VHDX_OP_FLUSH, flush_done);
 	return true;
 }
 
-/* Lane t of n. */
-static void lane_init(struct bench *b, struct lane *l, uint64_t t, uint64_t n)
+static void lane_init(struct bench *b, uint64_t t)
 {
 	const struct bench_plan *p = &b->plan;
-	uint64_t step_len = p->step_len % b->size_len;
+	struct lane *l = &b->lanes[t];
+	uint64_t n = b->lane_cnt, step_len = p->step_len % b->size_len;
 	l->bench = b;
 	l->next_voff = p->voff;
 	for (uint64_t i = 0; i < t; i++)
@@ -230,6 +285,16 @@ static void lane_init(struct bench *b, struct lane *l, uint64_t t, uint64_t n)
 	l->random_state = p->seed + (t + 1) * GAMMA - l->random_step;
 	l->left = p->cnt / n + (t < p->cnt % n);
 	l->until_flush = p->flush_interval;
+	slot_init(l, &l->flush, VHDX_OP_FLUSH);
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_cond_init(&l->news, NULL);
+}
+
+static void stop(struct bench *b, int code, const char *text)
+{
+	b->err = (struct vhdx_err){ .code = code };
+	snprintf(b->err.text, sizeof(b->err.text), "%s", text);
+	b->code = code;
 }
 
 static void look_for_signal(struct bench *b)
@@ -237,29 +302,77 @@ static void look_for_signal(struct bench *b)
 	if (b->code || b->last_ns - b->looked_ns < LOOK_NS)
 		return;
 	b->looked_ns = b->last_ns;
-	if (!intr_caught())
-		return;
-	b->code = VHDX_E_CANCELED;
-	snprintf(b->err.text, sizeof(b->err.text), "interrupted");
+	if (intr_caught())
+		stop(b, VHDX_E_CANCELED, "interrupted");
+}
+
+static void run_alone(struct bench *b)
+{
+	struct lane *l = &b->lanes[0];
+	start_idle(l, b->last_ns);
+	while (l->in_flight) {
+		vhdx_blk_turn(b->blk, -1);
+		look_for_signal(b);
+	}
+}
+
+static void run_threads(struct bench *b)
+{
+	uint64_t cnt = 0;
+	for (; cnt < b->lane_cnt; cnt++) {
+		struct lane *l = &b->lanes[cnt];
+		atomic_fetch_add(&b->running, 1);
+		if (!pthread_create(&l->thread, NULL, lane_thread, l))
+			continue;
+		atomic_fetch_sub(&b->running, 1);
+		stop(b, VHDX_E_NOMEM, "the host gives no more threads");
+		break;
+	}
+	while (atomic_load(&b->running)) {
+		vhdx_blk_turn(b->blk, TURN_MS);
+		look_for_signal(b);
+	}
+	while (cnt)
+		pthread_join(b->lanes[--cnt].thread, NULL);
 }
 
 static void run(struct bench *b)
 {
 	uint64_t begin_ns = now_ns();
 	b->last_ns = b->looked_ns = begin_ns;
-	start_idle(&b->lane, begin_ns);
-	while (b->lane.in_flight) {
-		vhdx_blk_turn(b->blk, -1);
-		look_for_signal(b);
-	}
+	if (b->plan.threads)
+		run_threads(b);
+	else
+		run_alone(b);
 	b->result->ns = b->last_ns - begin_ns;
 	b->result->done = b->result->hist.cnt;
+}
+
+static struct bench *bench_new(struct vhdx_blk *blk,
+			       const struct bench_plan *plan)
+{
+	struct vhdx_geometry g;
+	struct bench *b = calloc(1, sizeof(*b));
+	if (!b)
+		return NULL;
+	vhdx_blk_geometry(blk, &g);
+	b->plan = *plan;
+	b->blk = blk;
+	b->submit = plan->threads ? vhdx_blk_post : vhdx_blk_submit;
+	b->size_len = g.size_len;
+	b->place_cnt = (g.size_len - plan->voff) / plan->bs_len;
+	b->lane_cnt = plan->threads ? plan->threads : 1;
+	b->lanes = calloc((size_t)b->lane_cnt, sizeof(*b->lanes));
+	for (uint64_t t = 0; b->lanes && t < b->lane_cnt; t++)
+		lane_init(b, t);
+	return b;
 }
 
 static void bench_free(struct bench *b)
 {
 	if (!b)
 		return;
+	free(b->lanes);
 	free(b->slots);
 	free(b->buf);
 	free(b);
@@ -268,25 +381,15 @@ static void bench_free(struct bench *b)
 int bench_run(struct vhdx_blk *blk, const struct bench_plan *plan,
 	      struct bench_result *out, struct vhdx_err *e)
 {
-	struct vhdx_geometry g;
-	struct bench *b = calloc(1, sizeof(*b));
-	vhdx_blk_geometry(blk, &g);
-	memset(out, 0, sizeof(*out));
-	if (b) {
-		b->plan = *plan;
-		b->blk = blk;
-		b->result = out;
-		b->size_len = g.size_len;
-		b->place_cnt = (g.size_len - plan->voff) / plan->bs_len;
-		lane_init(b, &b->lane, 0, 1);
-	}
-	if (!b || !slots_new(b)) {
+	struct bench *b = bench_new(blk, plan);
+	if (!b || !b->lanes || !slots_new(b)) {
 		bench_free(b);
-		memset(e, 0, sizeof(*e));
-		e->code = VHDX_E_NOMEM;
-		snprintf(e->text, sizeof(e->text), "out of memory");
-		return e->code;
+		*e = (struct vhdx_err){ .code = VHDX_E_NOMEM,
+					.text = "out of memory" };
+		return VHDX_E_NOMEM;
 	}
+	memset(out, 0, sizeof(*out));
+	b->result = out;
 	run(b);
 	int code = b->code;
 	*e = b->err;

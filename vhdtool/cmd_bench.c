@@ -167,6 +167,8 @@ static int check_limits(const struct bench_args *a)
 		return msg_usage("--depth: 1 to %u", DEPTH_MAX);
 	if (a->plan.cnt == 0)
 		return msg_usage("--count: at least 1");
+	if (a->plan.threads > a->plan.depth)
+		return msg_usage("--threads: at most --depth");
 	if (a->plan.random && a->plan.step_len != OPT_NOT_GIVEN)
 		return msg_usage("--step and --random exclude each other");
 	return STATUS_OK;
@@ -242,6 +244,8 @@ static const struct opt options[] = {
 	{ "flush-interval", OPT_COUNT,
 	  offsetof(struct bench_args, plan.flush_interval), "N",
 	  "write: wait and flush after every N requests", NULL },
+	{ "threads", OPT_COUNT, offsetof(struct bench_args, plan.threads), "N",
+	  "that submit; else the one that completes does", NULL },
 	{ "cache", OPT_CHOICE, offsetof(struct bench_args, cache), "MODE",
 	  "writeback: through the host's page cache (the default); none: "
 	  "past it, where the host can", caches },

@@ -36,10 +36,30 @@ for at in 65536 24576000 49086464 6488064 30998528 55508992 12910592 \
 done
 equal "bytes written" "$(tr -d '\000' <a.raw | wc -c)" $((8 * 4096))
 
-# A seed's places do not depend on how many are in flight.
-for depth in 1 7; do
-	truncate -s 64M r$depth.raw
+# A seed's places depend neither on how many are in flight nor on who submits.
+for how in "--depth 1" "--depth 7" "--depth 7 --threads 3"; do
+	truncate -s 64M "r $how.raw"
 	status 0 vhdtool bench --op write --random --seed 5 --count 900 \
-		--depth $depth r$depth.raw
+		$how "r $how.raw"
+	cmp "r $how.raw" "r --depth 1.raw" || fail "other places with $how"
 done
-cmp r1.raw r7.raw || fail "the same seed, other places"
+
+# Threads do together what one does; each flushes for itself.
+status 2 vhdtool bench --threads 3 --depth 2 a.raw
+truncate -s 64M t.raw
+status 0 vhdtool bench --op write --count 8 --depth 3 --threads 3 \
+	--offset 64K --step 24510464 t.raw
+cmp a.raw t.raw || fail "other places with threads"
+status 0 vhdtool bench --op write --count 40 --depth 16 --threads 4 \
+	--flush-interval 5 --json a.vhdx
+equal requests "$(json requests out)" 40
+equal flushes "$(json flushes out)" 8
+equal threads "$(json threads out)" 4
+status 0 vhdtool bench --count 20000 --random --depth 32 --threads 5 a.vhdx
+# An error ends it, and nobody is waited for in vain: blocks beyond the end.
+truncate -s 10M a.vhdx
+for threads in "" "--threads 3"; do
+	status 6 timeout 60 "$VHDTOOL" bench --random --count 1000000 \
+		--depth 16 $threads a.vhdx
+	says err "the file ends at"
+done
