@@ -6,6 +6,7 @@
  *   per extent:
  *       READ           map_read  -> FILE_READ, zeros, or the next layer
  *       WRITE          map_write -> FILE_WRITE -> end_write
+ *       COPY           [FILE_SCAN ->] map_write -> FILE_COPY -> end_write
  *       DISCARD/ZEROES unmap [-> FILE_PUNCH/FILE_ZERO -> end_write]
  *   -> [FUA: flush] -> unlock -> done() (on the next turn)
  *
@@ -161,6 +162,7 @@ static void next_extent(struct breq *b)
 {
 	b->pos += b->map.len;
 	b->depth = 0;
+	b->scanned = false;
 	b->walk.active = false;
 }
 
@@ -195,9 +197,51 @@ static void io_done(struct file_io *io)
 		ended(b);
 		return;
 	}
+	if (b->req->op == VHDX_OP_COPY) {
+		b->req->copy->data_len += io->res_copied_len;
+		b->req->copy->from_failed = io->res_from_failed;
+	}
 	b->map.done = ended_later;
 	if (img->ops->end_write(img, &b->map, io->res == 0))
 		ended(b);
+}
+
+static void aim_copy(struct breq *b)
+{
+	const struct vhdx_copy *c = b->req->copy;
+
+	b->io.from = c->from->chain->layers[c->depth]->file;
+	b->io.from_off = c->host_off + b->pos;
+}
+
+static void scan_done(struct file_io *io)
+{
+	struct breq *b = container_of(io, struct breq, io);
+
+	b->req->copy->from_failed = io->res_from_failed;
+	if (io->res) {
+		blk_fail(b, io->res, &io->err);
+		return;
+	}
+	b->pos += align_down(io->res_zero_len, b->blk->img->sector_len);
+	b->scanned = true;
+	step(b);
+}
+
+/* Zeros must not make a block: the data that they are in front of is looked
+ * for before the image is asked where it goes. */
+static bool scans(struct breq *b)
+{
+	if (b->scanned || b->req->op != VHDX_OP_COPY ||
+	    !(b->req->flags & VHDX_REQ_ONTO_ZEROS))
+		return false;
+	aim_copy(b);
+	b->io.op = FILE_SCAN;
+	b->io.off = 0;
+	b->io.len = b->req->len - b->pos;
+	b->io.done = scan_done;
+	file_submit(b->blk->img->file, &b->io);
+	return true;
 }
 
 static void start_io(struct breq *b)
@@ -207,6 +251,7 @@ static void start_io(struct breq *b)
 		[VHDX_OP_WRITE] = FILE_WRITE,
 		[VHDX_OP_DISCARD] = FILE_PUNCH,
 		[VHDX_OP_WRITE_ZEROES] = FILE_ZERO,
+		[VHDX_OP_COPY] = FILE_COPY,
 	};
 
 	b->io.op = op[b->req->op];
@@ -216,7 +261,12 @@ static void start_io(struct breq *b)
 	b->io.iov_cnt = b->req->iov_cnt;
 	b->io.iov_skip = b->pos;
 	b->io.done = io_done;
-	file_submit(b->map.file, &b->io);
+	if (b->req->op == VHDX_OP_COPY)
+		aim_copy(b);
+	if (b->scanned)
+		file_submit_skipping(b->map.file, &b->io);
+	else
+		file_submit(b->map.file, &b->io);
 }
 
 static void map_request_done(struct breq *b)
@@ -344,6 +394,7 @@ static bool start_map(struct breq *b)
 	img = b->map.img;
 	switch (b->req->op) {
 	case VHDX_OP_WRITE:
+	case VHDX_OP_COPY:
 		return img->ops->map_write(img, &b->map);
 	case VHDX_OP_DISCARD:
 		return img->ops->unmap(img, &b->map, false);
@@ -362,7 +413,7 @@ static void step(struct breq *b)
 			blk_fail_canceled(b);
 			return;
 		}
-		if (!start_map(b) || !mapped(b))
+		if (scans(b) || !start_map(b) || !mapped(b))
 			return;
 	}
 	transferred(b);

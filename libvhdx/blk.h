@@ -48,6 +48,7 @@ struct breq {
 	enum breq_state state;
 	bool canceled;	/* G2 */
 	bool inside;	/* counts in blk->inside */
+	bool scanned;	/* COPY: there is data at pos */
 	unsigned depth; /* the layer being asked */
 	int res;
 	uint64_t pos; /* bytes done */

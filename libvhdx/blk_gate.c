@@ -42,11 +42,35 @@ static int check_buffers(const struct vhdx_req *req, struct vhdx_err *e)
 		       (unsigned long long)sum, (unsigned long long)req->len);
 }
 
+static int check_copy(const struct image *img, const struct vhdx_req *req,
+		      struct vhdx_err *e)
+{
+	const struct vhdx_copy *c = req->copy;
+	const struct chain *from = c->from->chain;
+	const struct file *file;
+	uint64_t end;
+
+	if (c->depth >= from->cnt || from->layers[c->depth]->writable)
+		return err_set(e, VHDX_E_INVAL, "layer %u of %u cannot be "
+			       "copied from: it must be there and open "
+			       "read-only", c->depth, from->cnt);
+	if (ckd_add(c->host_off, req->len, &end))
+		return err_set(e, VHDX_E_RANGE, "the file offset %llu is too "
+			       "large", (unsigned long long)c->host_off);
+	file = from->layers[c->depth]->file;
+	if (file_can_copy(img->file, file))
+		return 0;
+	return err_set(e, VHDX_E_UNSUPPORTED,
+		       "%s: no way to copy from %s directly", img->file->path,
+		       file->path);
+}
+
 static int check(const struct image *img, const struct vhdx_req *req,
 		 struct vhdx_err *e)
 {
 	bool changes = req->op == VHDX_OP_WRITE || req->op == VHDX_OP_DISCARD ||
-		       req->op == VHDX_OP_WRITE_ZEROES;
+		       req->op == VHDX_OP_WRITE_ZEROES ||
+		       req->op == VHDX_OP_COPY;
 	int rc;
 
 	if (req->op == VHDX_OP_FLUSH)
@@ -61,6 +85,8 @@ static int check(const struct image *img, const struct vhdx_req *req,
 		return err_set(e, VHDX_E_INVAL, "an empty range to map");
 	if (req->op == VHDX_OP_READ || req->op == VHDX_OP_WRITE)
 		return check_buffers(req, e);
+	if (req->op == VHDX_OP_COPY)
+		return check_copy(img, req, e);
 	return 0;
 }
 
@@ -144,6 +170,11 @@ static void prepare(struct breq *b, struct vhdx_blk *blk, struct vhdx_req *req)
 	b->walk = (struct owner_walk){ 0 };
 	b->lock.held = false;
 	b->io.res = 0;
+	b->scanned = false;
+	if (req->op == VHDX_OP_COPY) {
+		req->copy->data_len = 0;
+		req->copy->from_failed = false;
+	}
 	list_init(&b->gate);
 	loop_task_init(&b->io.task, NULL);
 	loop_task_init(&b->task, NULL);

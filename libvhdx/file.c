@@ -18,7 +18,8 @@ static const char *op_name(enum file_op op)
 		[FILE_READ] = "read",	      [FILE_WRITE] = "write",
 		[FILE_SYNC] = "sync",	      [FILE_TRUNCATE] = "truncate",
 		[FILE_ZERO] = "write zeroes", [FILE_PUNCH] = "punch hole",
-		[FILE_RESERVE] = "reserve space",
+		[FILE_RESERVE] = "reserve space", [FILE_COPY] = "copy",
+		[FILE_SCAN] = "look for data",
 	};
 
 	return names[op];
@@ -42,7 +43,12 @@ static int check_io(const struct file *f, struct file_io *io)
 
 	if (io->op == FILE_SYNC)
 		return 0;
-	if (io->op != FILE_READ && !f->writable)
+	if ((io->op == FILE_COPY || io->op == FILE_SCAN) &&
+	    !file_can_copy(f, io->from))
+		return err_set(&io->err, VHDX_E_UNSUPPORTED,
+			       "%s: no way to copy from %s directly", f->path,
+			       io->from->path);
+	if (io->op != FILE_READ && io->op != FILE_SCAN && !f->writable)
 		return err_set(&io->err, VHDX_E_READONLY,
 			       "%s: %s: the file is open for reading only",
 			       f->path, op_name(io->op));
@@ -76,8 +82,12 @@ static void submit(struct file *f, struct file_io *io, bool skip_zeros)
 	io->skip_zeros = skip_zeros;
 	io->res_punched = false;
 	io->res_zero_len = 0;
+	io->res_copied_len = 0;
+	io->res_from_failed = false;
+	io->extends = io->op == FILE_COPY && io->off + io->len > f->size;
 	io->res = check_io(f, io);
-	if (io->res == 0 && !(has_range(io) && io->len == 0)) {
+	if (io->res == 0 && !(has_range(io) && io->len == 0) &&
+	    !(io->op == FILE_SYNC && f->no_sync)) {
 		f->ops->submit(f, io);
 		return;
 	}
@@ -92,7 +102,7 @@ void file_submit(struct file *f, struct file_io *io)
 
 void file_submit_skipping(struct file *f, struct file_io *io)
 {
-	submit(f, io, io->op == FILE_READ);
+	submit(f, io, io->op == FILE_READ || io->op == FILE_COPY);
 }
 
 struct blocking_io {
@@ -180,6 +190,11 @@ int file_reserve(struct file *f, uint64_t off, uint64_t len,
 {
 	return run_blocking(f, (struct file_io){ .op = FILE_RESERVE,
 						 .off = off, .len = len }, e);
+}
+
+bool file_can_copy(const struct file *f, const struct file *from)
+{
+	return f->ops->copies && (from->ops->fd || from->ops->peek);
 }
 
 int file_next_data(struct file *f, uint64_t off, uint64_t *data_off,

@@ -19,6 +19,13 @@
  *  - A FILE_READ that may skip zeros need not put those it meets first into
  *    the buffers: res_zero_len says how many bytes, all read and all zero, it
  *    left out. Everything behind them is there.
+ *  - FILE_COPY writes what [from_off, +len) of `from` holds, another file that
+ *    nobody changes meanwhile. One that may skip zeros knows that the range
+ *    reads as zeros, and leaves out what is zeros in `from`; res_copied_len
+ *    says how many bytes it did not leave out. Where the host can, the two
+ *    files share the space afterwards.
+ *  - FILE_SCAN looks into [from_off, +len) of `from` and changes nothing:
+ *    res_zero_len is how many bytes of zeros it begins with.
  *  - FILE_RESERVE gives the range its space on the host, so that a later write
  *    there does not find the host full: NOSPC if it is full now, 0 having done
  *    nothing where the host has no such call. Content and size stay.
@@ -39,6 +46,8 @@ enum file_op {
 	FILE_ZERO,
 	FILE_PUNCH,
 	FILE_RESERVE,
+	FILE_COPY,
+	FILE_SCAN,
 };
 
 #define FILE_DIRECT_VEC 16 /* pieces of memory, at a time */
@@ -52,12 +61,17 @@ struct file_io {
 	const struct iovec *iov; /* READ, WRITE: transfer is len bytes */
 	int iov_cnt;		 /* long and starts iov_skip bytes in */
 	uint64_t iov_skip;
+	struct file *from;	 /* COPY, SCAN: see file_can_copy() */
+	uint64_t from_off;
 	bool skip_zeros; /* set by file_submit*(); may be ignored */
+	bool extends;	 /* COPY: set by file_submit*() */
 	void (*done)(struct file_io *io);
 	void *opaque;	       /* the submitter's */
 	int res;	       /* 0 or VHDX_E_* */
 	bool res_punched;
 	uint64_t res_zero_len;
+	uint64_t res_copied_len;
+	bool res_from_failed; /* COPY, SCAN: the error is the source's */
 	struct vhdx_err err;   /* filled when res != 0 */
 	struct aio_op aio; /* file_direct.c's, like the rest */
 	struct {
@@ -78,6 +92,7 @@ struct file {
 	const char *path; /* for messages; owned by the implementation */
 	uint64_t size;	  /* bytes; kept current as operations complete */
 	bool writable;
+	bool no_sync; /* nobody asks for durability: FILE_SYNC does nothing */
 };
 
 struct file_ops {
@@ -89,11 +104,17 @@ struct file_ops {
 	/* Bytes the file occupies on the host. NULL: its size. */
 	uint64_t (*host_len)(struct file *f);
 	void (*close)(struct file *f); /* nothing may be in flight */
+	bool copies; /* submit() knows FILE_COPY and FILE_SCAN */
+	/* [any thread] For files that others copy from, one of these, else
+	 * NULL: a descriptor that shows the same bytes, or (blocking) the bytes
+	 * themselves, with zeros beyond the end. */
+	int (*fd)(const struct file *f);
+	void (*peek)(struct file *f, uint64_t off, void *buf, size_t len);
 };
 
 /* [loop] io->op, off, len, iov*, done are set; io is the file's until done. */
 void file_submit(struct file *f, struct file_io *io);
-/* The same; a read may skip zeros. */
+/* The same; a read or a copy may skip zeros. */
 void file_submit_skipping(struct file *f, struct file_io *io);
 
 /* Blocking forms: submit, then turn the loop until complete. */
@@ -112,6 +133,8 @@ int file_blank(struct file *f, uint64_t off, uint64_t len,
 	       struct vhdx_err *e) must_check;
 int file_reserve(struct file *f, uint64_t off, uint64_t len,
 		 struct vhdx_err *e) must_check;
+/* Whether f can FILE_COPY and FILE_SCAN what is in `from`. */
+bool file_can_copy(const struct file *f, const struct file *from);
 int file_next_data(struct file *f, uint64_t off, uint64_t *data_off,
 		   uint64_t *len, struct vhdx_err *e) must_check;
 uint64_t file_host_len(struct file *f);

@@ -28,6 +28,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "file_copy.h"
 #include "mem.h"
 #include "workers.h"
 
@@ -323,6 +324,12 @@ static void posix_run(struct loop_task *t)
 	case FILE_RESERVE:
 		io->res = do_reserve(p, io);
 		break;
+	case FILE_COPY:
+		io->res = file_copy_run(p->fd, io);
+		break;
+	case FILE_SCAN:
+		io->res = file_copy_scan(io);
+		break;
 	}
 	t->fn = posix_complete;
 }
@@ -335,7 +342,7 @@ static void update_size(struct file_posix *p, const struct file_io *io)
 
 	if (p->is_device)
 		return;
-	if (io->res == 0 && io->op == FILE_WRITE)
+	if (io->res == 0 && (io->op == FILE_WRITE || io->op == FILE_COPY))
 		p->file.size = u64_max(p->file.size, io->off + io->len);
 	else if (io->res == 0 && io->op == FILE_TRUNCATE)
 		p->file.size = io->off;
@@ -349,7 +356,8 @@ static void posix_complete(struct loop_task *t)
 	struct file_posix *p = posix_of(io->file);
 
 	p->in_flight--;
-	if (io->op != FILE_READ && io->op != FILE_WRITE && io->op != FILE_SYNC)
+	if (io->op == FILE_TRUNCATE || io->op == FILE_ZERO ||
+	    io->op == FILE_PUNCH || io->op == FILE_RESERVE)
 		p->data_end = 0;
 	update_size(p, io);
 	io->done(io);
@@ -416,11 +424,18 @@ static void posix_close(struct file *f)
 	mem_free(p);
 }
 
+int file_posix_fd(const struct file *f)
+{
+	return container_of(f, struct file_posix, file)->fd;
+}
+
 static const struct file_ops posix_ops = {
 	.submit = posix_submit,
 	.next_data = posix_next_data,
 	.host_len = posix_host_len,
 	.close = posix_close,
+	.copies = true,
+	.fd = file_posix_fd,
 };
 
 int file_posix_check_type(const struct stat *st, const char *path,
@@ -465,11 +480,6 @@ static int posix_init(struct file_posix *p, struct loop *l, const char *path,
 	if (en)
 		return err_sys(e, en, "%s: look up the size", path);
 	return loop_workers(l, &p->workers, e);
-}
-
-int file_posix_fd(const struct file *f)
-{
-	return container_of(f, struct file_posix, file)->fd;
 }
 
 int file_posix_new(struct loop *l, int fd, const char *path, bool writable,

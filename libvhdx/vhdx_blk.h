@@ -47,9 +47,12 @@ enum vhdx_op {
 				 where a partial block is kept, as before */
 	VHDX_OP_WRITE_ZEROES, /* reads as zeros, never as the parent's data */
 	VHDX_OP_MAP,	      /* fills *extent with the extent at voff */
+	VHDX_OP_COPY,	      /* disk <- another device's data: *copy */
 };
 
-#define VHDX_REQ_FUA 1u /* write, discard, write-zeroes: durable when done */
+#define VHDX_REQ_FUA 1u /* what changes the disk: durable when done */
+#define VHDX_REQ_ONTO_ZEROS 2u /* copy: the range reads as zeros, and what is
+				  zeros in the source need not be written */
 
 enum vhdx_extent_kind {
 	VHDX_EXTENT_DATA,     /* host_off is valid */
@@ -68,6 +71,19 @@ struct vhdx_extent {
 	unsigned depth;	       /* layer: 0 is the leaf, 1 its parent, ... */
 };
 
+/* A part of an extent of `from`, which is open read-only and of the same
+ * thread: [host_off, +len) in the file of layer `depth`, as MAP told. The data
+ * goes from file to file without passing through the caller; where the host
+ * file system can, the files share it. UNSUPPORTED, and nothing is changed,
+ * where that is no way: read and write. */
+struct vhdx_copy {
+	struct vhdx_blk *from;
+	unsigned depth;
+	uint64_t host_off;
+	uint64_t data_len; /* filled: bytes that were written or shared */
+	bool from_failed;  /* filled: an error is the source's */
+};
+
 struct vhdx_req {
 	enum vhdx_op op;
 	unsigned flags;		  /* VHDX_REQ_* */
@@ -76,6 +92,7 @@ struct vhdx_req {
 	const struct iovec *iov;  /* READ, WRITE: sum of lengths >= len */
 	int iov_cnt;
 	struct vhdx_extent *extent; /* MAP */
+	struct vhdx_copy *copy;	  /* COPY; stays the caller's */
 	struct vhdx_err *err;	  /* NULL, or filled when result != 0 */
 	void (*done)(struct vhdx_req *req);
 	void *opaque;		  /* the caller's */

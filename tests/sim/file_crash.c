@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "crash_record.h"
+#include "file_copy.h"
 #include "file_mem.h"
 #include "t.h"
 
@@ -87,6 +88,14 @@ static void copy_data(struct crash_op *op)
 	}
 }
 
+/* To the disk a copy is a write. */
+static void peek_data(struct crash_op *op)
+{
+	op->data = must_alloc(malloc((size_t)op->len));
+	ASSERT(!file_copy_peek(op->io, 0, op->data, (size_t)op->len));
+	op->op = FILE_WRITE;
+}
+
 /* Moves the stable prefix over everything that is complete by now. */
 static void advance_stable(struct crash_disk *d)
 {
@@ -110,7 +119,8 @@ static bool grows_now(const struct crash_op *op)
 
 static bool is_recorded(const struct crash_op *op)
 {
-	return op->op != FILE_READ && op->op != FILE_RESERVE;
+	return op->op != FILE_READ && op->op != FILE_RESERVE &&
+	       op->op != FILE_SCAN;
 }
 
 static void crash_step(struct loop_task *t);
@@ -120,7 +130,8 @@ static void crash_submit(struct file *f, struct file_io *io)
 	struct crash_disk *d = crash_of(f)->disk;
 	struct crash_op *op = must_alloc(calloc(1, sizeof(*op)));
 
-	ASSERT(f->writable || io->op == FILE_READ || io->op == FILE_SYNC);
+	ASSERT(f->writable || io->op == FILE_READ || io->op == FILE_SYNC ||
+	       io->op == FILE_SCAN);
 	crash_of(f)->in_flight++;
 	d->waiting++;
 	op->disk = d;
@@ -128,12 +139,14 @@ static void crash_submit(struct file *f, struct file_io *io)
 	op->op = io->op;
 	op->off = io->off;
 	op->len = io->op == FILE_SYNC || io->op == FILE_TRUNCATE ? 0 : io->len;
-	op->grows = grows_now(op);
 	op->completed = CRASH_NEVER;
 	op->exec_delay = delay(d->world);
 	op->done_delay = delay(d->world);
 	if (op->op == FILE_WRITE)
 		copy_data(op);
+	if (op->op == FILE_COPY)
+		peek_data(op);
+	op->grows = grows_now(op);
 	if (op->op == FILE_SYNC) {
 		advance_stable(d);
 		op->base_idx = d->stable_idx;
@@ -214,6 +227,11 @@ static uint64_t crash_host_len(struct file *f)
 	return memimg_page_cnt(&crash_of(f)->disk->now) * MEMIMG_PAGE;
 }
 
+static void crash_peek(struct file *f, uint64_t off, void *buf, size_t len)
+{
+	memimg_read(&crash_of(f)->disk->now, off, buf, len);
+}
+
 static void crash_close(struct file *f)
 {
 	ASSERT(crash_of(f)->in_flight == 0);
@@ -226,6 +244,8 @@ static const struct file_ops crash_ops = {
 	.next_data = crash_next_data,
 	.host_len = crash_host_len,
 	.close = crash_close,
+	.copies = true,
+	.peek = crash_peek,
 };
 
 struct crash_world *crash_world_new(const struct crash_opts *opts)

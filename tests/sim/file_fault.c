@@ -21,6 +21,9 @@ static void finish(struct fault_op *op)
 	f->file.size = f->inner->size;
 	outer->res = op->io.res;
 	outer->res_punched = op->io.res_punched;
+	outer->res_copied_len = op->io.res_copied_len;
+	outer->res_from_failed = op->io.res_from_failed;
+	outer->res_zero_len = op->io.res_zero_len;
 	if (outer->res)
 		outer->err = op->io.err;
 	if (op->fail_errno) {
@@ -80,6 +83,8 @@ static void fault_submit(struct file *file, struct file_io *io)
 				   .len = io->len, .iov = io->iov,
 				   .iov_cnt = io->iov_cnt,
 				   .iov_skip = io->iov_skip,
+				   .from = io->from,
+				   .from_off = io->from_off,
 				   .done = inner_done };
 	if (fault_due(rule_of(f), 1u << io->op)) {
 		f->failed_cnt++;
@@ -94,7 +99,10 @@ static void fault_submit(struct file *file, struct file_io *io)
 		if (rule_of(f)->extent == FAULT_HALF)
 			op->io.len = half_of(io->len);
 	}
-	file_submit(f->inner, &op->io);
+	if (io->op == FILE_COPY && io->skip_zeros)
+		file_submit_skipping(f->inner, &op->io);
+	else
+		file_submit(f->inner, &op->io);
 }
 
 static int fault_next_data(struct file *f, uint64_t off, uint64_t *data_off,
@@ -108,6 +116,11 @@ static uint64_t fault_host_len(struct file *f)
 	return file_host_len(fault_of(f)->inner);
 }
 
+static void fault_peek(struct file *f, uint64_t off, void *buf, size_t len)
+{
+	fault_of(f)->inner->ops->peek(fault_of(f)->inner, off, buf, len);
+}
+
 static void fault_close(struct file *f)
 {
 	file_close(fault_of(f)->inner);
@@ -119,6 +132,8 @@ static const struct file_ops fault_ops = {
 	.next_data = fault_next_data,
 	.host_len = fault_host_len,
 	.close = fault_close,
+	.copies = true,
+	.peek = fault_peek,
 };
 
 int file_fault_new(struct file *inner, struct file_fault **out,

@@ -8,10 +8,10 @@
 
 #include "file.h"
 
-#define FAULT_OP_CNT (FILE_RESERVE + 1)
+#define FAULT_OP_CNT (FILE_SCAN + 1)
 #define FAULT_ANY_CHANGE ((1u << FILE_WRITE) | (1u << FILE_TRUNCATE) | \
 			  (1u << FILE_ZERO) | (1u << FILE_PUNCH) |     \
-			  (1u << FILE_RESERVE))
+			  (1u << FILE_RESERVE) | (1u << FILE_COPY))
 #define FAULT_ANY (FAULT_ANY_CHANGE | (1u << FILE_READ) | (1u << FILE_SYNC))
 
 enum fault_extent {

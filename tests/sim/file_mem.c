@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "file_mem.h"
 
+#include "file_copy.h"
+
 #include <string.h>
 
 struct file_mem {
@@ -52,11 +54,24 @@ static void leave_zeros_out(struct file_io *io)
 	io->res_zero_len = pos;
 }
 
+static void copy(struct memimg *img, struct file_io *io)
+{
+	uint8_t *b = malloc((size_t)io->len);
+
+	ASSERT(b);
+	io->res = file_copy_peek(io, 0, b, (size_t)io->len);
+	if (!io->res)
+		memimg_write(img, io->off, b, (size_t)io->len);
+	io->res_copied_len = io->len;
+	free(b);
+}
+
 static int check_room(struct file_io *io)
 {
 	uint64_t end = io->off + (io->op == FILE_TRUNCATE ? 0 : io->len);
 
-	if (io->op != FILE_WRITE && io->op != FILE_TRUNCATE)
+	if (io->op != FILE_WRITE && io->op != FILE_TRUNCATE &&
+	    io->op != FILE_COPY)
 		return 0;
 	if (end <= MEMIMG_MAX_LEN)
 		return 0;
@@ -91,6 +106,12 @@ void file_mem_apply(struct memimg *img, struct file_io *io)
 	case FILE_ZERO:
 		memimg_zero(img, io->off, io->len);
 		break;
+	case FILE_COPY:
+		copy(img, io);
+		break;
+	case FILE_SCAN:
+		io->res = file_copy_scan(io);
+		break;
 	}
 }
 
@@ -123,6 +144,11 @@ static uint64_t mem_host_len(struct file *f)
 	return memimg_page_cnt(mem_of(f)->img) * MEMIMG_PAGE;
 }
 
+static void mem_peek(struct file *f, uint64_t off, void *buf, size_t len)
+{
+	memimg_read(mem_of(f)->img, off, buf, len);
+}
+
 static void mem_close(struct file *f)
 {
 	struct file_mem *m = mem_of(f);
@@ -137,6 +163,8 @@ static const struct file_ops mem_ops = {
 	.next_data = mem_next_data,
 	.host_len = mem_host_len,
 	.close = mem_close,
+	.copies = true,
+	.peek = mem_peek,
 };
 
 int file_mem_new(struct loop *l, const char *path, struct memimg *img,

@@ -5,7 +5,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -47,8 +50,30 @@ ssize_t preadv(int fd, const struct iovec *v, int cnt, off_t off)
 	return transfer(SYS_preadv, fd, v, cnt, off);
 }
 
+static atomic_uint write_nth;
+static atomic_int write_errno;
+
+void short_io_fail_writes(unsigned nth, int en)
+{
+	atomic_store(&write_errno, en);
+	atomic_store(&write_nth, nth);
+}
+
+static bool write_fails(void)
+{
+	unsigned n = atomic_load(&write_nth);
+
+	if (n > 1)
+		atomic_store(&write_nth, n - 1);
+	return n == 1;
+}
+
 ssize_t pwritev(int fd, const struct iovec *v, int cnt, off_t off)
 {
+	if (write_fails()) {
+		errno = atomic_load(&write_errno);
+		return -1;
+	}
 	return transfer(SYS_pwritev, fd, v, cnt, off);
 }
 
@@ -64,4 +89,25 @@ int fallocate(int fd, int mode, off_t off, off_t len)
 		return -1;
 	}
 	return (int)syscall(SYS_fallocate, fd, mode, off, len);
+}
+
+static _Atomic(short_io_clone_fn *) clone_fn;
+
+void short_io_clone(short_io_clone_fn *fn)
+{
+	atomic_store(&clone_fn, fn);
+}
+
+int ioctl(int fd, unsigned long request, ...)
+{
+	short_io_clone_fn *fn = atomic_load(&clone_fn);
+	va_list ap;
+	void *arg;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	if (fn && request == FICLONERANGE)
+		return fn(fd, arg);
+	return (int)syscall(SYS_ioctl, fd, request, arg);
 }

@@ -15,4 +15,13 @@ void short_io_set(size_t max_len, bool interrupt);
 /* As on a file system that has no fallocate. */
 void short_io_no_fallocate(bool on);
 
+/* From the nth call on (1: the next; 0: never) writing fails with `en`. */
+void short_io_fail_writes(unsigned nth, int en);
+
+/* A host that shares extents, or refuses to: 0 or -1 and errno in place of
+ * FICLONERANGE. NULL: the host itself. */
+struct file_clone_range;
+typedef int short_io_clone_fn(int fd, const struct file_clone_range *r);
+void short_io_clone(short_io_clone_fn *fn);
+
 #endif
