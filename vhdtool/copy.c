@@ -2,9 +2,14 @@
 /*
  * A fixed set of slots, each a buffer that goes
  *
+ *	IDLE --start_copy--> copying --copy_done--> IDLE
+ *	                           \--UNSUPPORTED--> READY
  *	IDLE --start_read--> reading --read_done--> READY
  *	READY --next_write--> writing --write_done--> READY
- *	READY --next_write, nothing left to write--> IDLE
+ *	READY --next_write, nothing left to write--> reading the rest, or IDLE
+ *
+ * The device copies from file to file, and nothing passes through here, where
+ * that is possible: then a slot is only a request.
  *
  * Completions only move a slot from one list to the other; all submitting is
  * done by the main loop, so no completion ever runs inside another's work.
@@ -22,6 +27,7 @@
 
 #define SLOT_CNT 16
 #define CHUNK_LEN (1024u * 1024u)
+#define COPY_LEN (4u * CHUNK_LEN) /* of a copy by the device */
 
 struct slot {
 	struct slot *next; /* in idle or ready */
@@ -29,6 +35,8 @@ struct slot {
 	struct vhdx_req req;
 	struct iovec iov;
 	uint8_t *buf;
+	struct vhdx_copy range;
+	uint64_t rest_len;  /* behind the chunk, still to be read, bytes */
 	uint64_t voff, len; /* the chunk, bytes */
 	uint64_t pos;	    /* in the chunk: scanned and written up to here */
 	struct vhdx_err err;
@@ -79,7 +87,8 @@ static void submit(struct slot *s, struct vhdx_blk *blk, enum vhdx_op op,
 	s->iov = (struct iovec){ .iov_base = s->buf + pos,
 				 .iov_len = (size_t)len };
 	s->req.op = op;
-	s->req.flags = 0;
+	s->req.flags = op == VHDX_OP_COPY ? VHDX_REQ_ONTO_ZEROS : 0;
+	s->req.copy = &s->range;
 	s->req.voff = s->voff + pos;
 	s->req.len = len;
 	s->req.iov = &s->iov;
@@ -111,11 +120,41 @@ static void write_done(struct vhdx_req *req)
 	push(req->result ? &c->idle : &c->ready, s);
 }
 
+/* The next chunk of what the slot has to read. */
+static void read_rest(struct copy *c, struct slot *s)
+{
+	s->voff += s->len;
+	s->len = s->rest_len < CHUNK_LEN ? s->rest_len : CHUNK_LEN;
+	s->rest_len -= s->len;
+	s->pos = 0;
+	submit(s, c->src, VHDX_OP_READ, 0, s->len, read_done);
+}
+
+static void copy_done(struct vhdx_req *req)
+{
+	struct slot *s = req->opaque;
+	struct copy *c = s->copy;
+	c->in_flight--;
+	c->result->data_len += s->range.data_len;
+	if (req->result == VHDX_E_UNSUPPORTED && s->range.data_len == 0) {
+		s->rest_len = s->len;
+		s->len = s->pos = 0;
+		push(&c->ready, s);
+		return;
+	}
+	if (req->result)
+		fail(c, req->result, &s->err, !s->range.from_failed);
+	push(&c->idle, s);
+}
+
 static void next_write(struct copy *c, struct slot *s)
 {
 	uint64_t run_len;
 	if (!copy_next_run(s->buf, s->len, &s->pos, &run_len)) {
-		push(&c->idle, s);
+		if (s->rest_len)
+			read_rest(c, s);
+		else
+			push(&c->idle, s);
 		return;
 	}
 	uint64_t pos = s->pos;
@@ -128,12 +167,42 @@ static void next_write(struct copy *c, struct slot *s)
 }
 
 /* Chunks end at multiples of their size, so that a block of the target is not
- * shared by more of them than it must be, and consist of whole grains even
- * where the source's extents do not: the target's sectors may be larger. */
+ * shared by more of them than it must be. */
+static uint64_t chunk_len(const struct copy *c, uint64_t max)
+{
+	return max - c->cursor % max;
+}
+
+/* What is in the host file at the cursor, as far as it is whole grains: the
+ * target's sectors may be larger than the source's. False: there are none. */
+static bool start_copy(struct copy *c, struct slot *s)
+{
+	const struct vhdx_extent *x = &c->walk.extent;
+	uint64_t left = walk_left(&c->walk, c->cursor);
+	uint64_t len = chunk_len(c, COPY_LEN);
+	if (left < len)
+		len = left;
+	if (c->cursor + len < c->size_len)
+		len -= len % COPY_GRAIN;
+	if (!len || !c->dst || x->kind != VHDX_EXTENT_DATA)
+		return false;
+	s->voff = c->cursor;
+	s->len = len;
+	c->cursor += len;
+	s->range = (struct vhdx_copy){
+		.from = c->src,
+		.depth = x->depth,
+		.host_off = x->host_off + (s->voff - x->voff),
+	};
+	submit(s, c->dst, VHDX_OP_COPY, 0, len, copy_done);
+	return true;
+}
+
+/* Whole grains even where the source's extents are not. */
 static void start_read(struct copy *c, struct slot *s)
 {
-	uint64_t len = CHUNK_LEN - c->cursor % CHUNK_LEN;
 	uint64_t left = walk_left(&c->walk, c->cursor);
+	uint64_t len = chunk_len(c, CHUNK_LEN);
 	if (left < len)
 		len = (left + COPY_GRAIN - 1) / COPY_GRAIN * COPY_GRAIN;
 	if (len > c->size_len - c->cursor)
@@ -141,6 +210,7 @@ static void start_read(struct copy *c, struct slot *s)
 	s->voff = c->cursor;
 	s->len = len;
 	s->pos = 0;
+	s->rest_len = 0;
 	c->cursor += len;
 	submit(s, c->src, VHDX_OP_READ, 0, len, read_done);
 }
@@ -178,7 +248,8 @@ static void advance(struct copy *c)
 		s = pop(&c->idle);
 		if (!s)
 			return;
-		start_read(c, s);
+		if (!start_copy(c, s))
+			start_read(c, s);
 	}
 }
 
