@@ -8,7 +8,7 @@
 set -eu
 
 # One list. First column: is it needed to build, does it build something more
-# (compact --fs), or does it only prove more?
+# (compact --fs, vhdfuse), or does it only prove more?
 packages='
 build gcc
 build make
@@ -23,6 +23,7 @@ more libext2fs-dev
 more ntfs-3g-dev
 more libblkid-dev
 more libseccomp-dev
+more libfuse3-dev
 check e2fsprogs
 check ntfs-3g
 check fdisk
@@ -33,6 +34,10 @@ check libvhdi-utils
 check strace
 check bzip2
 check jq
+check fuse3
+check fio
+check python3
+check mount
 '
 
 missing()

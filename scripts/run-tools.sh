@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Runs the shell tests: tests/tools/*.sh, one claim each, the claim being the
-# first comment after the licence. Each gets an empty folder of its own as the
-# current one and as TMPDIR, removed afterwards, and
+# Runs the shell tests: tests/{tools,fuse}/*.sh, one claim each, the claim being
+# the first comment after the licence. Each gets an empty folder of its own as
+# the current one and as TMPDIR, removed afterwards, and
 #	VHDTOOL  the program	SRC  the tree	BUILD  the build folder
 # Status 77: skipped, the last line of the output says why. lib.sh is what they
 # share. With arguments: only those names.
@@ -21,7 +21,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 ran=0 skipped=0 failed=0
 
-for test in tests/tools/*.sh; do
+for test in tests/tools/*.sh tests/fuse/*.sh; do
 	name=$(basename "$test" .sh)
 	[ "$name" != lib ] || continue
 	[ $# = 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
