@@ -3,8 +3,8 @@
  * What the kernel has cached of one file, and what was written through another
  * that shows the same bytes (disk and p1). The kernel is told to forget it;
  * that call may wait for a read of ours to be answered, so it is a thread's,
- * never the loop's. A write is answered before, lest two writers wait for each other;
- * an fsync or close of the writer is answered after.
+ * never the loop's. A write is answered before, lest two writers wait for each
+ * other; an fsync or close of the writer is answered after.
  */
 #ifndef INVAL_H
 #define INVAL_H
