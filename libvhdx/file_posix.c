@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Real files and block devices, through the page cache. Each operation is one
- * job of the loop's workers and makes plain system calls there; what the
- * caller sees of it changes on the loop only.
+ * job of the loop's workers and makes plain system calls there - but for small
+ * reads that need not wait; what the caller sees of it changes on the loop
+ * only.
  *
  * X1  Once a sync has failed, every later sync of this file fails too. The
  *     kernel reports a lost write to one fsync only and then calls the pages
@@ -34,6 +35,7 @@
 
 #define IOV_BATCH 64
 #define SCAN_LEN (64 * KIB) /* on a worker's stack */
+#define AT_ONCE_MAX (64 * KIB) /* as long as a thread's wake-up, about */
 
 struct file_posix {
 	struct file file;
@@ -42,6 +44,7 @@ struct file_posix {
 	int fd;
 	bool is_device;
 	unsigned in_flight;
+	bool no_nowait; /* the host said so, once; the loop's */
 	atomic_bool no_zero_range; /* the host said so, once */
 	atomic_bool no_punch, no_reserve;
 	pthread_mutex_t sync_lock;
@@ -363,11 +366,42 @@ static void posix_complete(struct loop_task *t)
 	io->done(io);
 }
 
+/*
+ * A small read of what the page cache holds is a copy, for which another thread
+ * would cost more than it takes. Only all of it counts: the end of the file,
+ * and what must be waited for, are a worker's.
+ */
+static bool read_at_once(struct file_posix *p, struct file_io *io)
+{
+	struct iovec v[IOV_BATCH];
+	size_t want;
+	ssize_t n;
+	int cnt;
+
+	if (io->op != FILE_READ || io->len > AT_ONCE_MAX || io->skip_zeros ||
+	    p->no_nowait)
+		return false;
+	cnt = file_iov_window(io, 0, v, IOV_BATCH, &want);
+	if (want != io->len)
+		return false;
+	n = preadv2(p->fd, v, cnt, (off_t)io->off, RWF_NOWAIT);
+	if (n < 0 && no_such_call(errno))
+		p->no_nowait = true;
+	if (n < 0 || (size_t)n != want)
+		return false;
+	io->res = 0;
+	loop_task_init(&io->task, posix_complete);
+	loop_defer(p->file.loop, &io->task);
+	return true;
+}
+
 static void posix_submit(struct file *f, struct file_io *io)
 {
 	struct file_posix *p = posix_of(f);
 
 	p->in_flight++;
+	if (read_at_once(p, io))
+		return;
 	loop_task_init(&io->task, posix_run);
 	workers_submit(p->workers, &io->task);
 }

@@ -17,7 +17,7 @@ static_assert(sizeof(long) == 8, "offsets are passed in one register");
 
 static atomic_size_t limit;
 static atomic_bool interrupts, no_fallocate;
-static atomic_uint calls;
+static atomic_uint calls, reads;
 
 void short_io_set(size_t max_len, bool interrupt)
 {
@@ -26,7 +26,7 @@ void short_io_set(size_t max_len, bool interrupt)
 }
 
 static ssize_t transfer(long call, int fd, const struct iovec *v, int cnt,
-			off_t off)
+			off_t off, int flags)
 {
 	size_t max = atomic_load(&limit);
 	struct iovec one;
@@ -42,12 +42,23 @@ static ssize_t transfer(long call, int fd, const struct iovec *v, int cnt,
 		v = &one;
 		cnt = 1;
 	}
-	return syscall(call, fd, v, cnt, off, 0L);
+	return syscall(call, fd, v, cnt, off, 0L, flags);
 }
 
 ssize_t preadv(int fd, const struct iovec *v, int cnt, off_t off)
 {
-	return transfer(SYS_preadv, fd, v, cnt, off);
+	atomic_fetch_add(&reads, 1);
+	return transfer(SYS_preadv, fd, v, cnt, off, 0);
+}
+
+ssize_t preadv2(int fd, const struct iovec *v, int cnt, off_t off, int flags)
+{
+	return transfer(SYS_preadv2, fd, v, cnt, off, flags);
+}
+
+unsigned short_io_reads(void)
+{
+	return atomic_load(&reads);
 }
 
 static atomic_uint write_nth;
@@ -74,7 +85,7 @@ ssize_t pwritev(int fd, const struct iovec *v, int cnt, off_t off)
 		errno = atomic_load(&write_errno);
 		return -1;
 	}
-	return transfer(SYS_pwritev, fd, v, cnt, off);
+	return transfer(SYS_pwritev, fd, v, cnt, off, 0);
 }
 
 void short_io_no_fallocate(bool on)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preadv, pwritev and fallocate of the test programs: the system calls
+ * preadv, preadv2, pwritev and fallocate of the test programs: the system calls
  * themselves, unless told to behave as badly as the manual allows. Any thread.
  */
 #ifndef SHORT_IO_H
@@ -11,6 +11,9 @@
 /* Every call transfers at most max_len bytes (0: no limit) and every second
  * one is interrupted first (EINTR) if asked for. */
 void short_io_set(size_t max_len, bool interrupt);
+
+/* Calls of preadv() so far: of the form that may wait. */
+unsigned short_io_reads(void);
 
 /* As on a file system that has no fallocate. */
 void short_io_no_fallocate(bool on);

@@ -8,10 +8,12 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "file.h"
+#include "mem.h"
 #include "short_io.h"
 #include "t.h"
 
@@ -341,6 +343,34 @@ static void short_and_interrupted_transfers_are_continued(void)
 	close_all(f);
 }
 
+/* The other form cannot wait, and so runs on the loop's own thread. */
+static void small_reads_of_what_is_cached_take_no_thread(void)
+{
+	const char *path = new_path("image");
+	struct file *f = new_file(path);
+	static uint8_t in[8192], out[8192];
+	struct iovec v = { out, sizeof(out) };
+	int fd = open(path, O_RDONLY);
+	bool can;
+	unsigned before;
+
+	t_fill(in, sizeof(in), 1);
+	T_OK(file_write(f, 0, in, sizeof(in), &t_err));
+	can = preadv2(fd, &v, 1, 0, RWF_NOWAIT) == sizeof(out);
+	close(fd);
+	memset(out, 0, sizeof(out));
+	before = short_io_reads();
+	T_OK(file_read(f, 0, out, sizeof(out), &t_err));
+	T_TRUE(!can || short_io_reads() == before);
+	T_TRUE(memcmp(in, out, sizeof(in)) == 0);
+	/* Beyond the end it takes one, and the rest is zeros. */
+	T_OK(file_read(f, 4096, out, sizeof(out), &t_err));
+	T_TRUE(short_io_reads() > before);
+	T_TRUE(memcmp(in + 4096, out, 4096) == 0);
+	T_TRUE(mem_is_zero(out + 4096, 4096));
+	close_all(f);
+}
+
 /* The disk is full in the middle of a write. */
 static void size_is_right_after_a_write_that_failed_half_way(void)
 {
@@ -427,6 +457,7 @@ static const struct t_test tests[] = {
 	T_TEST(zero_works_where_the_host_cannot_do_it),
 	T_TEST(failed_sync_is_never_followed_by_a_good_one),
 	T_TEST(short_and_interrupted_transfers_are_continued),
+	T_TEST(small_reads_of_what_is_cached_take_no_thread),
 	T_TEST(size_is_right_after_a_write_that_failed_half_way),
 	T_TEST(zero_by_writing_does_not_grow_the_file),
 	T_TEST(next_data_reports_a_hole_at_the_end),
