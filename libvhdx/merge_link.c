@@ -160,7 +160,8 @@ static int remove_one(struct merge *m, const struct merge_name *n,
 		return 0;
 	if (rc)
 		return err_wrap(e, rc, "removing what is merged");
-	rc = check_id(img, &n->id, e);
+	if (!MUTATED(MERGE_KNOWS_ID))
+		rc = check_id(img, &n->id, e);
 	if (!rc)
 		rc = m->opener->remove(m->opener, n->path, e);
 	if (!rc)

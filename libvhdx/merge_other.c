@@ -11,6 +11,7 @@
 
 #include "mem.h"
 #include "merge.h"
+#include "mutation.h"
 
 static bool is_ours(const struct merge *m, const char *path)
 {
@@ -119,7 +120,7 @@ int merge_check_own(const struct merge *m, struct vhdx_err *e)
 		return err_set(e, VHDX_E_LINKAGE, "%s: is of a merge of %s, "
 			       "not of %s: give the file its name back",
 			       m->journal_path, m->j.child.path, m->child);
-	if (!m->foreign || m->opts->force)
+	if (!m->foreign || m->opts->force || MUTATED(MERGE_FOREIGN_NEAR))
 		return 0;
 	if (!m->j.keep)
 		rc = check_near(m, &m->j.grands, e);

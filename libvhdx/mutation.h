@@ -41,6 +41,8 @@
 	  "no parent is recorded that is not proved to be the one") \
 	M(VHD_RESIZE_BLANK, \
 	  "E2: what comes into sight of a VHD is zeros before it does") \
+	M(VHD_RESIZE_STRAYS, \
+	  "E3: an entry behind the old end says nothing in a larger disk") \
 	M(VHD_RESIZE_OLD_FOOTER, \
 	  "F2: a fixed VHD's old footer is zeros before it is in sight") \
 	M(RESIZE_TOGETHER, \
@@ -75,8 +77,14 @@
 	  "K1: a moved block's entry changes after its copy is written") \
 	M(COMPACT_NEVER_PARENT, \
 	  "K4: a block dropped from a child never shows the parent's") \
+	M(COMPACT_UNUSED_WHOLE, \
+	  "K5 Q3: a block is unused only if all that it holds is") \
 	M(COMPACT_BITMAP_NEEDED, \
 	  "K6: a sector bitmap stays while a block needs it") \
+	M(VHD_COMPACT_WHOLE, \
+	  "Q1: a moved block's bitmap is copied before its entry changes") \
+	M(VHD_COMPACT_KNOWN, \
+	  "Q5: a gap is used only if no structure can be in it unseen") \
 	M(VHD_COMPACT_OLD_PLACE, \
 	  "Q2: what a block leaves is used again when that is durable") \
 	M(VHD_COMPACT_BITS, \
@@ -105,6 +113,10 @@
 	  "M7: a child stands on the target before the layers between go") \
 	M(MERGE_JOURNAL_LAST, \
 	  "M7: a merge's journal goes when nothing is left to do") \
+	M(MERGE_KNOWS_ID, \
+	  "M8: a file is removed only if it is the one that was merged") \
+	M(MERGE_FOREIGN_NEAR, \
+	  "M8: a foreign journal counts only for what is in its folder") \
 	M(VHD_SYNC_BEFORE_BAT, \
 	  "V3: payload, bitmaps and growth are durable before the BAT") \
 	M(VHD_SYNC_AFTER_BAT, \
@@ -129,6 +141,8 @@
 	  "V11: zeroes are written down in a child, or the parent shows") \
 	M(VHD_HEADER_FIRST, \
 	  "S1: a new header is durable before a footer names it") \
+	M(VHD_END_FIRST, \
+	  "S2: the footer at the end is durable before its copy changes") \
 	M(VHD_COPY_FOLLOWS, \
 	  "S3: the footer copy names the new header before a block may follow")
 

@@ -2,6 +2,7 @@
 #include "unused.h"
 
 #include "mem.h"
+#include "mutation.h"
 #include "vhdx_edit.h"
 
 void unused_init(struct vhdx_unused *u, uint64_t size_len)
@@ -82,5 +83,7 @@ bool unused_covers(const struct vhdx_unused *u, uint64_t voff, uint64_t len)
 		else
 			to = mid;
 	}
+	if (MUTATED(COMPACT_UNUSED_WHOLE))
+		len = 1;
 	return from && voff + len <= u->v[from - 1].end;
 }

@@ -194,7 +194,8 @@ static void end_job(struct cpv *c, struct cpv_job *j)
 	int rc = j->s.res;
 
 	j->busy = false;
-	if (!rc && !c->res && moves && !drop && !c->how->dry_run)
+	if (!rc && !c->res && moves && !drop && !c->how->dry_run &&
+	    !MUTATED(VHD_COMPACT_WHOLE))
 		rc = copy_rest(c, j, &e);
 	if (moves && (rc || c->res || drop)) {
 		c->places[j->to].use = PLACE_FREE;

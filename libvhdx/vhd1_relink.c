@@ -133,7 +133,8 @@ static int lead_footers(struct vhd1 *v, const uint8_t *footer,
 			struct vhdx_err *e)
 {
 	uint64_t end = vhd1_footer_off(v->end_off);
-	int rc = put(v, end, footer, VHD1_FOOTER_LEN, true, e);
+	int rc = put(v, end, footer, VHD1_FOOTER_LEN, !MUTATED(VHD_END_FIRST),
+		     e);
 
 	if (rc == 0 && !MUTATED(VHD_COPY_FOLLOWS))
 		rc = put(v, 0, footer, VHD1_FOOTER_LEN, true, e);

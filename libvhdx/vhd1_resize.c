@@ -91,6 +91,8 @@ static int complete_last_block(struct vhd1 *v, struct vhdx_err *e)
 
 static bool has_strays(const struct vhd1_bat *b, uint64_t need)
 {
+	if (MUTATED(VHD_RESIZE_STRAYS))
+		return false;
 	for (uint64_t i = b->need; i < need && i < b->cnt; i++)
 		if (b->entry[i] != VHD1_ABSENT)
 			return true;
@@ -123,7 +125,8 @@ static int make_room(struct vhd1 *v, struct room *r, uint32_t cnt,
 		return err_set(e, VHDX_E_NOMEM, "no memory for a BAT of %u "
 			       "entries", cnt);
 	for (uint32_t i = 0; i < r->loaded; i++) {
-		bool keep = i < v->bat.need; /* E3 */
+		bool keep = i < v->bat.need || /* E3 */
+			    (MUTATED(VHD_RESIZE_STRAYS) && i < was);
 
 		r->entry[i] = keep ? v->bat.entry[i] : VHD1_ABSENT;
 		r->flags[i] = keep ? v->bat.flags[i] : 0;

@@ -21,13 +21,17 @@ look()
 	SESSION_VISIBLE | ITEMS_TOGETHER) suite=vhdx_items ;;
 	RELINK_PROVES) suite=relink ;;
 	MERGE_JOURNAL_FIRST) suite=merge_crash ;; # only the order shows it
+	MERGE_KNOWS_ID | MERGE_FOREIGN_NEAR) suite=merge ;;
 	MERGE_*) suite=merge_crash where='--profile j-merge' ;;
 	VHD_RESIZE_*) suite=vhd1_resize ;;
 	RESIZE_*) suite=vhdx_resize where='--profile j-resize' ;;
+	COMPACT_UNUSED_WHOLE) suite=vhdx_compact ;; # nothing else knows
 	COMPACT_*) suite=vhdx_compact where='--profile j-compact' ;;
 	OWNER_*) suite=owner where='--profile forest' ;;
+	VHD_END_FIRST) suite=vhd1_relink ;; # only the order shows it
 	VHD_HEADER_FIRST | VHD_COPY_FOLLOWS)
 		suite=vhd1_relink where='--profile j-relinkvhd' ;;
+	VHD_COMPACT_KNOWN) suite=vhd1_compact ;;
 	VHD_COMPACT_*) suite=vhd1_compact where='--profile j-compactvhd' ;;
 	VHD_CHILD_* | VHD_BITS_* | VHD_SYNC_AFTER_BITS)
 		where='--profile vhdchild' ;;

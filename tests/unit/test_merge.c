@@ -504,6 +504,21 @@ static void journal_removes_no_file_but_the_one_it_knows(void)
 	end();
 }
 
+static void merge_removes_no_file_that_took_a_layers_name(void)
+{
+	begin();
+	make_chain(3);
+	opts.depth = 3;
+	stop_before_links();
+	T_OK(tc.oc.opener.remove(&tc.oc.opener, "/m/two", &t_err));
+	t_chain_create(&tc, "/m/two", NULL, MIB, T_CHAIN_LEN);
+	T_FAILS(merge(), VHDX_E_LINKAGE, "/m/two: has the id");
+	T_TRUE(t_chain_exists(&tc, "/m/two"));
+	shows("/m/base");
+	shows("/m/leaf");
+	end();
+}
+
 static void journal_under_another_name_finishes_nothing(void)
 {
 	struct opener *op = &tc.oc.opener;
@@ -754,6 +769,7 @@ static const struct t_test tests[] = {
 	T_TEST(foreign_journal_removes_nothing_outside_its_folder),
 	T_TEST(own_journal_finishes_what_is_outside_its_folder),
 	T_TEST(journal_removes_no_file_but_the_one_it_knows),
+	T_TEST(merge_removes_no_file_that_took_a_layers_name),
 	T_TEST(journal_under_another_name_finishes_nothing),
 	T_TEST(refused_dry_run_tells_what_is_free),
 	T_TEST(empty_child_just_goes),

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "le.h"
 #include "mem.h"
 #include "t.h"
 #include "t_compact.h"
+#include "vhd1_format.h"
 
 #define VHD VHDX_FORMAT_VHD
 #define BLOCK ((uint32_t)MIB)
@@ -87,6 +89,36 @@ static void random_disks_keep_their_content(void)
 		tc_compact_and_check();
 		tc_end();
 	}
+}
+
+/* Xen puts a map where no structure points to. */
+static void a_gap_that_may_hold_something_is_not_used(void)
+{
+	static const uint8_t absent[4] = { 255, 255, 255, 255 };
+	uint8_t footer[512], entry[4], was[512], is[512];
+	struct vhdx_blk *blk;
+	uint64_t off;
+
+	tc_begin(VHD, BLOCK, false, 0, 3);
+	blk = tc_open(tc.disk, VHDX_OPEN_WRITE);
+	for (uint64_t i = 0; i < 10; i++)
+		tc_put(blk, i * MIB, MIB, 1 + i);
+	T_OK(vhdx_blk_close(blk, &t_err));
+	memimg_read(tc.disk, 1536 + 2 * 4, entry, 4);
+	memimg_write(tc.disk, 1536 + 2 * 4, absent, 4);
+	memimg_zero(&tc.model, 2 * MIB, MIB);
+	off = (uint64_t)get_be32(entry) * 512 + 512 + 4096;
+	memimg_read(tc.disk, off, was, 512);
+	memimg_read(tc.disk, 0, footer, 512);
+	memcpy(footer + 28, "tap", 4);
+	vhd1_footer_resize(footer, TC_SIZE);
+	memimg_write(tc.disk, 0, footer, 512);
+	memimg_write(tc.disk, tc.disk->size - 512, footer, 512);
+	T_OK(tc_compact(tc.disk));
+	tc_check_pages(tc.disk, true);
+	memimg_read(tc.disk, off, is, 512);
+	T_TRUE(memcmp(was, is, 512) == 0);
+	tc_end();
 }
 
 static int stop_at_once(void *arg, uint64_t done, uint64_t total)
@@ -180,6 +212,7 @@ static const struct t_test tests[] = {
 	T_TEST(zeros_of_a_child_stay_and_hide_the_parent),
 	T_TEST(random_disks_keep_their_content),
 	T_TEST(a_stopped_run_can_go_on_and_uses_the_holes_it_left),
+	T_TEST(a_gap_that_may_hold_something_is_not_used),
 	T_TEST(unused_blocks_go),
 	T_TEST(any_allocation_may_fail),
 	T_TEST(any_operation_may_fail),

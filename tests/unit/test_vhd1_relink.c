@@ -318,6 +318,29 @@ static void a_failing_host_leaves_the_old_parent_or_the_new_one(void)
 	}
 }
 
+/* S2: behind the syncs of the flush and of the header. */
+static void the_copy_stays_while_the_end_may_be_lost(void)
+{
+	uint8_t was[512], is[512];
+	struct file_fault *fault;
+	struct image *img;
+	struct file *f;
+
+	begin();
+	memimg_read(&disk, 0, was, 512);
+	T_OK(file_mem_new(loop, "/t/child.vhd", &disk, &f, &t_err));
+	f->writable = true;
+	T_OK(file_fault_new(f, &fault, &t_err));
+	T_OK(open_on(&fault->file, true, &img));
+	fault_set(fault, (struct fault_rule){ .ops = 1u << FILE_SYNC, .nth = 3,
+					      .sys_errno = EIO });
+	T_FAILS(relink(img, &new_id, "/t/new.vhd"), VHDX_E_IO, "footers");
+	memimg_read(&disk, 0, is, 512);
+	T_TRUE(memcmp(was, is, 512) == 0);
+	(void)img->ops->close(img, NULL);
+	end();
+}
+
 static void running_out_of_memory_leaves_the_old_parent_or_the_new_one(void)
 {
 	int rc = VHDX_E_NOMEM;
@@ -344,6 +367,7 @@ static const struct t_test tests[] = {
 	T_TEST(power_may_fail_at_any_instant_behind_the_last_block),
 	T_TEST(power_may_fail_at_any_instant_in_the_former_place),
 	T_TEST(a_failing_host_leaves_the_old_parent_or_the_new_one),
+	T_TEST(the_copy_stays_while_the_end_may_be_lost),
 	T_TEST(running_out_of_memory_leaves_the_old_parent_or_the_new_one),
 	T_END,
 };

@@ -101,6 +101,33 @@ static void stale_entry_behind_the_end_never_appears(void)
 	t_resize_end(&t);
 }
 
+/* What a larger disk has left in a table that has room for it. */
+static void block_behind_the_end_never_appears(void)
+{
+	uint64_t was = 5 * MIB + 512 * KIB, off;
+	uint8_t footer[512];
+
+	begin(VHDX_TYPE_DYNAMIC, 0);
+	t_resize_open(&t, VHDX_OPEN_WRITE);
+	t_resize_to(&t, 9 * MIB);
+	t_resize_put(&t, 7 * MIB, 4096);
+	t_resize_close(&t);
+	off = t.file.size - 512;
+	memimg_read(&t.file, off, footer, 512);
+	vhd1_footer_resize(footer, was);
+	memimg_write(&t.file, off, footer, 512);
+	memimg_write(&t.file, 0, footer, 512);
+	memimg_resize(&t.model, was);
+	t_resize_open(&t, VHDX_OPEN_WRITE);
+	t_resize_to(&t, 9 * MIB);
+	t_resize_verify(&t);
+	t_resize_close(&t);
+	t_resize_open(&t, 0);
+	t_resize_verify(&t);
+	t_resize_close(&t);
+	t_resize_end(&t);
+}
+
 static void vhd_does_not_shrink(void)
 {
 	begin(VHDX_TYPE_DYNAMIC, 0);
@@ -252,6 +279,7 @@ static const struct t_test tests[] = {
 	T_TEST(raw_disk_grows_and_shrinks),
 	T_TEST(garbage_behind_the_end_never_appears),
 	T_TEST(stale_entry_behind_the_end_never_appears),
+	T_TEST(block_behind_the_end_never_appears),
 	T_TEST(vhd_does_not_shrink),
 	T_TEST(size_and_geometry_are_in_both_footers),
 	T_TEST(full_host_leaves_a_fixed_disk_as_it_was),
