@@ -18,6 +18,7 @@ struct part {
 	uint64_t off, len; /* bytes */
 	char name[40];	   /* "partition 2", "the whole disk" */
 	bool foreign;	   /* its type is none that plain file systems have */
+	bool swap;	   /* looked at when all others were */
 	bool bad;	   /* reading it failed once */
 };
 

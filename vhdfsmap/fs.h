@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* One file system per function: tells what is unused in p, or why nothing is
- * said, and always a verdict. */
+ * said, and always a verdict. True: it is in order, and so not in use. */
 #ifndef FS_H
 #define FS_H
 
 #include "disk.h"
 
-void fs_ext(struct part *p);
-void fs_ntfs(struct part *p);
-void fs_swap(struct part *p);
+bool fs_ext(struct part *p);
+bool fs_ntfs(struct part *p);
+
+/* idle: what else is on the disk says that the swap is not in use. */
+void fs_swap(struct part *p, bool idle);
 
 /* What is in p, as the blkid library names it ("ext4", "LVM2_member"); "" if
  * nothing is known there, NULL if several things are, or it cannot be read.

@@ -12,8 +12,8 @@
  *   helper: NOTE text: about the disk as a whole
  *   helper: DONE
  *
- * PARTs come in ascending order and do not overlap; so do UNUSED in a part, and
- * each of them is at least FSMAP_UNUSED_MIN long. The parent believes none of
+ * PARTs do not overlap. Nor do UNUSED in a part; they ascend, and each is at
+ * least FSMAP_UNUSED_MIN long. NOTE comes once. The parent believes none of
  * this.
  */
 #ifndef FSMAP_PROTO_H
@@ -22,7 +22,7 @@
 #include <stdint.h>
 
 #define FSMAP_TEXT_LEN 104
-#define FSMAP_READ_MAX (UINT64_C(1) << 20)
+#define FSMAP_READ_MAX (UINT64_C(64) << 10)
 #define FSMAP_UNUSED_MIN (UINT64_C(64) << 10)
 #define FSMAP_PART_MAX 256u
 

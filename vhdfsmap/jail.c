@@ -51,10 +51,16 @@ static void fail(const char *what)
 	_exit(4);
 }
 
+/* Or what it is limited to already, if that is less. */
 static void limit(int what, uint64_t max)
 {
-	struct rlimit r = { max, max };
+	struct rlimit r;
 
+	if (getrlimit((__rlimit_resource_t)what, &r) != 0)
+		fail("getrlimit");
+	if (r.rlim_max < max)
+		max = r.rlim_max;
+	r = (struct rlimit){ max, max };
 	if (setrlimit((__rlimit_resource_t)what, &r) != 0)
 		fail("setrlimit");
 }

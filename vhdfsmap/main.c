@@ -21,33 +21,65 @@
 #include "jail.h"
 #include "parts.h"
 
-static void look(struct part *p, int fd)
-{
-	const char *type;
-	bool ntfs;
+/* What is on the disk: does it say that its system is not in use? */
+struct signs {
+	bool clean; /* a file system that was unmounted */
+	bool doubt; /* something that was not, or may not have been */
+};
 
+static bool is_ext(const char *type)
+{
+	return strcmp(type, "ext2") == 0 || strcmp(type, "ext3") == 0 ||
+	       strcmp(type, "ext4") == 0;
+}
+
+/* All but swap, which is for later. */
+static void look(struct part *p, int fd, struct signs *signs)
+{
+	const char *type = fs_probe(p, fd);
+	bool ntfs = fs_has_ntfs(p), clean = false;
+
+	p->swap = !p->foreign && type && !ntfs && strcmp(type, "swap") == 0;
+	if (p->swap)
+		return;
 	tell_part(p);
 	if (p->foreign) {
 		tell_verdict("left alone: its partition type is not one of "
 			     "plain file systems");
-		return;
-	}
-	type = fs_probe(p, fd);
-	ntfs = fs_has_ntfs(p);
-	if (!type)
+	} else if (!type) {
 		tell_verdict("left alone: several kinds of content, or it "
 			     "cannot be read");
-	else if (ntfs && (!*type || strcmp(type, "ntfs") == 0))
-		fs_ntfs(p);
-	else if (!*type)
+	} else if (ntfs && (!*type || strcmp(type, "ntfs") == 0)) {
+		clean = fs_ntfs(p);
+		type = "ntfs";
+	} else if (!*type) {
 		tell_verdict("left alone: no file system known here");
-	else if (strcmp(type, "ext2") == 0 || strcmp(type, "ext3") == 0 ||
-		 strcmp(type, "ext4") == 0)
-		fs_ext(p);
-	else if (strcmp(type, "swap") == 0)
-		fs_swap(p);
-	else
+	} else if (is_ext(type)) {
+		clean = fs_ext(p);
+	} else {
 		tell_verdict("left alone: %.40s", type);
+	}
+	signs->clean |= clean;
+	/* Systems do not live in the FAT that they boot from. */
+	signs->doubt |= !clean &&
+			(!type || (*type && strcmp(type, "vfat") != 0));
+}
+
+static void look_at_swap(struct part *p, const struct signs *signs)
+{
+	tell_part(p);
+	fs_swap(p, signs->clean && !signs->doubt);
+}
+
+static void look_at_all(struct part *parts, unsigned cnt, int fd)
+{
+	struct signs signs = { 0 };
+
+	for (unsigned i = 0; i < cnt; i++)
+		look(&parts[i], fd, &signs);
+	for (unsigned i = 0; i < cnt; i++)
+		if (parts[i].swap)
+			look_at_swap(&parts[i], &signs);
 }
 
 int main(void)
@@ -62,20 +94,16 @@ int main(void)
 	disk_hello();
 	whole.len = disk_len();
 	table = parts_find(parts, FSMAP_PART_MAX, &cnt, &why);
-	if (table == TABLE_NONE) {
-		look(&whole, fd);
-		tell_done();
-		return 0;
-	}
-	type = fs_probe(&whole, fd);
-	if (table == TABLE_BAD)
+	type = table == TABLE_GOOD ? fs_probe(&whole, fd) : "";
+	if (table == TABLE_NONE)
+		look_at_all(&whole, 1, fd);
+	else if (table == TABLE_BAD)
 		tell_note("left alone: %s", why);
 	else if (!type || *type)
 		tell_note("left alone: it has a partition table and other "
 			  "content (%.40s)", type ? type : "several");
 	else
-		for (unsigned i = 0; i < cnt; i++)
-			look(&parts[i], fd);
+		look_at_all(parts, cnt, fd);
 	tell_done();
 	return 0;
 }

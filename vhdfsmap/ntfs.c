@@ -3,7 +3,8 @@
  * NTFS through libntfs-3g, which reads through device operations of ours that
  * can do nothing but that. Only a volume that Windows has left in order is
  * believed: not dirty, no hibernated or half shut down system in it, $LogFile
- * clean, no shadow copies.
+ * clean, no shadow copies; and $Bitmap must have what the volume's own files
+ * are in as used.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -21,6 +22,7 @@
 #define HAVE_SYS_STAT_H 1
 #define HAVE_TIME_H 1
 #include <ntfs-3g/device.h>
+#include <ntfs-3g/dir.h>
 #include <ntfs-3g/logfile.h>
 #include <ntfs-3g/logging.h>
 #include <ntfs-3g/volume.h>
@@ -170,6 +172,29 @@ static bool log_is_clean(ntfs_volume *vol)
 	return clean;
 }
 
+/* hiberfil.sys begins with zeros, or with "wake" when it has been resumed from;
+ * else ("hibr", "RSTR") Windows means to go on from it, and has every volume
+ * mounted. Not open to a folder, or anything else that is no file. */
+static bool is_hibernated(ntfs_volume *vol)
+{
+	static const char names[][4] = { "", "wake", "WAKE" };
+	ntfs_inode *ni = ntfs_pathname_to_inode(vol, NULL, "hiberfil.sys");
+	ntfs_attr *na;
+	char head[4];
+	bool awake = false;
+
+	if (!ni)
+		return errno != ENOENT;
+	na = ntfs_attr_open(ni, AT_DATA, AT_UNNAMED, 0);
+	if (na && ntfs_attr_pread(na, 0, 4, head) == 4)
+		for (int i = 0; i < 3; i++)
+			awake |= memcmp(head, names[i], 4) == 0;
+	if (na)
+		ntfs_attr_close(na);
+	ntfs_inode_close(ni);
+	return !awake;
+}
+
 /* Shadow copies (restore points) read what has not changed since from where it
  * was, be it free by now: to them free clusters are not unused. Their catalog
  * is found by a header in the boot area; entries of the types 2 and 3 are
@@ -208,7 +233,7 @@ static const char *objection(ntfs_volume *vol)
 		return "it is marked dirty (let Windows check it)";
 	if (vol->flags & VOLUME_MODIFIED_BY_CHKDSK)
 		return "chkdsk is not through with it";
-	if (ntfs_volume_check_hiberfile(vol, 0) < 0)
+	if (ntfs_volume_check_hiberfile(vol, 0) < 0 || is_hibernated(vol))
 		return "Windows is hibernated in it, or was not shut down";
 	if (!log_is_clean(vol))
 		return "its $LogFile is not clean (let Windows mount it)";
@@ -270,17 +295,70 @@ static uint8_t *read_bitmap(ntfs_volume *vol, uint64_t len)
 	return map;
 }
 
-static void tell_free(ntfs_volume *vol)
+static bool runs_are_used(ntfs_volume *vol, const runlist_element *rl,
+			  const uint8_t *map)
+{
+	for (; rl->length; rl++) {
+		if (rl->lcn < 0)
+			continue;
+		if (rl->length > vol->nr_clusters ||
+		    rl->lcn > vol->nr_clusters - rl->length)
+			return false;
+		for (s64 c = rl->lcn; c < rl->lcn + rl->length; c++)
+			if (!(map[c / 8] >> c % 8 & 1))
+				return false;
+	}
+	return true;
+}
+
+static bool attr_is_used(ntfs_volume *vol, const ATTR_RECORD *a,
+			 const uint8_t *map)
+{
+	runlist_element *rl;
+	bool used;
+
+	if (!a->non_resident)
+		return true;
+	rl = ntfs_mapping_pairs_decompress(vol, a, NULL);
+	used = rl && runs_are_used(vol, rl, map);
+	free(rl);
+	return used;
+}
+
+/* $MFT, its mirror, $LogFile, $Bitmap itself and so on: records 0 to 11. */
+static bool own_files_are_used(ntfs_volume *vol, const uint8_t *map)
+{
+	bool used = true;
+
+	for (MFT_REF nr = FILE_MFT; used && nr <= FILE_Extend; nr++) {
+		ntfs_inode *ni = ntfs_inode_open(vol, nr);
+		ntfs_attr_search_ctx *ctx =
+			ni ? ntfs_attr_get_search_ctx(ni, NULL) : NULL;
+
+		used = ctx != NULL;
+		while (used && ntfs_attrs_walk(ctx) == 0)
+			used = attr_is_used(vol, ctx->attr, map);
+		used = used && errno == ENOENT;
+		if (ctx)
+			ntfs_attr_put_search_ctx(ctx);
+		if (ni)
+			ntfs_inode_close(ni);
+	}
+	return used;
+}
+
+static bool tell_free(ntfs_volume *vol)
 {
 	uint64_t end = (uint64_t)vol->nr_clusters;
 	uint64_t len = end / 8 + (end % 8 != 0);
 	struct run r = { .cluster_len = vol->cluster_size };
 	uint8_t *map = read_bitmap(vol, len);
 
-	if (!map || part->bad) {
+	if (!map || part->bad || !own_files_are_used(vol, map)) {
 		free(map);
-		tell_verdict("NTFS: left alone, its $Bitmap cannot be read");
-		return;
+		tell_verdict("NTFS: left alone, its $Bitmap is damaged (let "
+			     "Windows check it)");
+		return false;
 	}
 	for (uint64_t i = 0; i < len; i++)
 		take_byte(&r, i * 8, map[i], end);
@@ -289,9 +367,10 @@ static void tell_free(ntfs_volume *vol)
 	tell_verdict("NTFS, clean; %llu of %llu MiB free",
 		     (unsigned long long)(r.sum * r.cluster_len >> 20),
 		     (unsigned long long)(part->len >> 20));
+	return true;
 }
 
-void fs_ntfs(struct part *p)
+bool fs_ntfs(struct part *p)
 {
 	struct ntfs_device *dev;
 	ntfs_volume *vol = NULL;
@@ -305,13 +384,13 @@ void fs_ntfs(struct part *p)
 	if (!vol) {
 		tell_verdict("NTFS: left alone, it is damaged, or of a kind "
 			     "unknown here");
-		return;
+		return false;
 	}
 	why = objection(vol);
-	if (why)
-		tell_verdict("NTFS: left alone, %s", why);
-	else
-		tell_free(vol);
 	/* Nothing is unmounted: the process is about to end, or to go on with
 	 * the next one, and unmounting would only give damage a say. */
+	if (!why)
+		return tell_free(vol);
+	tell_verdict("NTFS: left alone, %s", why);
+	return false;
 }

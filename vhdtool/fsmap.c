@@ -20,8 +20,9 @@
 #define LIBEXECDIR "/usr/local/libexec/vhdkit"
 #endif
 
-#define ANSWER_MS 120000   /* between two messages */
-#define RANGES_MAX 4000000u /* held back until the part is complete */
+#define ANSWER_MS 120000    /* between two messages */
+#define WAIT_MAX_MS 900000  /* for all of them; it has 600 s of CPU time */
+#define RANGES_MAX 4000000u /* of all parts */
 
 struct range {
 	uint64_t off, len;
@@ -38,9 +39,11 @@ struct talk {
 	/* The part it is about. */
 	struct fsmap_part *part;
 	uint64_t end;	    /* no range may begin before */
-	struct range *held; /* owned */
+	struct range *held; /* owned; until the part is complete */
 	size_t cnt, cap;
+	uint64_t range_cnt; /* of all parts */
 	uint64_t read_cnt, read_max;
+	int64_t waited_ms;
 };
 
 static int fail(struct vhdx_err *e, int code, const char *text)
@@ -139,20 +142,30 @@ static void finish(struct talk *t)
 
 /* ---- messages ----------------------------------------------------------- */
 
-/* What ends the talk; NULL: nothing so far. */
-static const char *wait_for(const struct talk *t, short what)
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* What ends the talk; NULL: nothing so far. Who answers byte by byte gets no
+ * more time than who is silent. */
+static const char *wait_for(struct talk *t, short what)
 {
 	struct pollfd p[2] = { { t->fd, what, 0 }, { intr_fd(), POLLIN, 0 } };
+	int64_t began = now_ms();
 	int n;
 	do
 		n = poll(p, intr_fd() < 0 ? 1 : 2, ANSWER_MS);
 	while (n < 0 && errno == EINTR);
+	t->waited_ms += now_ms() - began;
 	if (intr_caught())
 		return "interrupted";
-	return n > 0 ? NULL : "it took too long";
+	return n > 0 && t->waited_ms < WAIT_MAX_MS ? NULL : "it took too long";
 }
 
-static const char *receive(const struct talk *t, void *buf, size_t len)
+static const char *receive(struct talk *t, void *buf, size_t len)
 {
 	char *p = buf;
 	while (len) {
@@ -170,7 +183,7 @@ static const char *receive(const struct talk *t, void *buf, size_t len)
 	return NULL;
 }
 
-static const char *reply(const struct talk *t, const void *buf, size_t len)
+static const char *reply(struct talk *t, const void *buf, size_t len)
 {
 	const char *p = buf;
 	while (len) {
@@ -210,17 +223,25 @@ static const char *on_read(struct talk *t, const struct fsmap_msg *m)
 	return why ? why : reply(t, t->buf, answer.len);
 }
 
+/* Is [off, off + len) of the disk a part that none of the others overlaps? */
+static bool can_be_part(const struct talk *t, uint64_t off, uint64_t len)
+{
+	const struct fsmap *map = t->map;
+	if (!len || off > t->size_len || len > t->size_len - off)
+		return false;
+	for (unsigned i = 0; i < map->cnt; i++) {
+		const struct fsmap_part *p = &map->parts[i];
+		if (off < p->off + p->len && p->off < off + len)
+			return false;
+	}
+	return true;
+}
+
 static const char *on_part(struct talk *t, const struct fsmap_msg *m)
 {
 	struct fsmap *map = t->map;
-	uint64_t last_end = 0;
-	if (map->cnt) {
-		const struct fsmap_part *p = &map->parts[map->cnt - 1];
-		last_end = p->off + p->len;
-	}
-	if (t->part || map->cnt == FSMAP_PART_MAX || !m->len ||
-	    m->off < last_end || m->off > t->size_len ||
-	    m->len > t->size_len - m->off)
+	if (t->part || map->cnt == FSMAP_PART_MAX ||
+	    !can_be_part(t, m->off, m->len))
 		return "it names a part that cannot be";
 	t->part = &map->parts[map->cnt++];
 	t->part->off = m->off;
@@ -237,7 +258,7 @@ static const char *on_unused(struct talk *t, const struct fsmap_msg *m)
 	if (!p || m->len < FSMAP_UNUSED_MIN || m->off < t->end ||
 	    m->off > p->off + p->len || m->len > p->off + p->len - m->off)
 		return "it names a range that cannot be";
-	if (t->cnt == RANGES_MAX)
+	if (t->range_cnt++ == RANGES_MAX)
 		return "it names too many ranges";
 	if (t->cnt == t->cap) {
 		size_t cap = t->cap ? t->cap * 2 : 1024;
@@ -269,6 +290,14 @@ static const char *on_verdict(struct talk *t, const struct fsmap_msg *m)
 	return NULL;
 }
 
+static const char *on_note(struct talk *t, const struct fsmap_msg *m)
+{
+	if (t->map->note[0])
+		return "it speaks out of turn";
+	clean(t->map->note, m->text);
+	return NULL;
+}
+
 /* "" when it is done. */
 static const char *next(struct talk *t)
 {
@@ -286,8 +315,7 @@ static const char *next(struct talk *t)
 	case FSMAP_VERDICT:
 		return on_verdict(t, &m);
 	case FSMAP_NOTE:
-		clean(t->map->note, m.text);
-		return NULL;
+		return on_note(t, &m);
 	case FSMAP_DONE:
 		return t->part ? "it stopped in the middle" : "";
 	default:
@@ -317,6 +345,12 @@ static void talk(struct talk *t)
 			 "left alone: looking at it failed (%s)", why);
 }
 
+static int by_off(const void *a, const void *b)
+{
+	const struct fsmap_part *x = a, *y = b;
+	return (x->off > y->off) - (x->off < y->off);
+}
+
 int fsmap_unused(void *arg, struct vhdx_blk *disk, struct vhdx_unused *to,
 		 struct vhdx_err *e)
 {
@@ -330,6 +364,7 @@ int fsmap_unused(void *arg, struct vhdx_blk *disk, struct vhdx_unused *to,
 	}
 	talk(&t);
 	finish(&t);
+	qsort(t.map->parts, t.map->cnt, sizeof(t.map->parts[0]), by_off);
 	if (intr_caught())
 		return fail(e, VHDX_E_CANCELED, "interrupted");
 	return 0;

@@ -20,7 +20,7 @@ struct fsmap_part {
 };
 
 struct fsmap {
-	unsigned cnt;
+	unsigned cnt; /* ascending */
 	struct fsmap_part parts[FSMAP_PART_MAX];
 	char note[256]; /* about the disk as a whole; "" */
 };

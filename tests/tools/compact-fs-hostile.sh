@@ -11,7 +11,7 @@ helper=$(dirname "$VHDTOOL")/vhdfsmap
 
 head -c 16M /dev/urandom >ext.raw
 cp ext.raw ntfs.raw
-mkfs.ext4 -q -F ext.raw
+mkfs.ext4 -q -F -E nodiscard ext.raw
 mkntfs -q -Q -F -s 512 -p 0 -H 255 -S 63 ntfs.raw >/dev/null 2>&1
 RANDOM=${FSMAP_SEED:-7}
 for kind in ext ntfs; do
@@ -52,13 +52,14 @@ le() # BYTES NUMBER
 		printf "\\x$(printf %02x $(($2 >> 8 * i & 255)))"
 	done
 }
-message() # TYPE OFFSET LENGTH
+message() # TYPE OFFSET LENGTH [TEXT]
 {
 	le 4 $((0x76660000 + $1))
 	le 4 0
 	le 8 "$2"
 	le 8 "$3"
-	head -c 104 /dev/zero
+	printf '%s' "${4:-}"
+	head -c $((104 - $(printf %s "${4:-}" | wc -c))) /dev/zero
 }
 lies() # TEXT: what is in the file `says` has nothing dropped
 {
@@ -79,9 +80,33 @@ lies "it ended"
 lies "it names a range that cannot be"
 { message 4 0 $((17 * m)); } >says
 lies "it names a part that cannot be"
-{ message 4 $m $m; message 6 0 0; message 4 0 $m; } >says
+{ message 4 $m $m; message 6 0 0; message 4 0 $((m + 1)); } >says
 lies "it names a part that cannot be"
 message 2 $((16 * m)) 512 >says
 lies "it asks for what is not there"
 { message 4 0 $((8 * m)); message 5 $m $m; message 8 0 0; } >says
 lies "it stopped in the middle"
+{ message 7 0 0 x; message 7 0 0 x; } >says
+lies "it speaks out of turn"
+
+# One that says nothing more is waited for, but Ctrl-C ends both.
+printf '#!/bin/bash\necho $$ >%s/pid\nexec sleep 1000\n' "$PWD" >fake/vhdfsmap
+cp ext.vhdx lie.vhdx
+timeout -s INT 2 fake/vhdtool compact --fs lie.vhdx >out 2>err || :
+says err "interrupted"
+! kill -0 "$(cat pid)" 2>/dev/null || fail "the helper lives on"
+cmp lie.vhdx ext.vhdx
+
+# What it said of a part before it failed in the next one counts.
+{
+	message 4 0 $((8 * m)); message 5 $((2 * m)) $((4 * m)); message 6 0 0
+	message 4 $((8 * m)) $((8 * m)); message 5 $((9 * m)) $m
+} >says
+printf '#!/bin/bash\nhead -c 128 >/dev/null\ncat %s >&0\n' "$PWD/says" \
+	>fake/vhdfsmap
+status 0 fake/vhdtool compact --fs lie.vhdx
+says out "failed (it ended)"
+vhdtool read lie.vhdx >after
+cmp -n $((2 * m)) after ext.raw
+cmp -n $((4 * m)) -i $((2 * m)):0 after /dev/zero
+cmp -i $((6 * m)) after ext.raw
