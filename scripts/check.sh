@@ -3,7 +3,7 @@
 # What `make check` runs: minutes, every claim at least once. Called by make,
 # which sets MAKE, B and CC. CRASH_SECONDS: how long the power keeps failing
 # (two thirds of it each for single disks and for chains); FOREST_SECONDS: how
-# long forests of disks grow.
+# long forests of disks grow; STRESS_SECONDS: many requests at once.
 . scripts/stages.sh
 
 stage build "$MAKE" --no-print-directory -j"$(nproc)" tests
@@ -20,5 +20,6 @@ if [ -x "$B/tests/crash/crash" ]; then
 	stage forest "$B/tests/crash/crash" --profile forest \
 		--seconds "${FOREST_SECONDS:-$power}"
 fi
+stage stress "$B/tests/stress/stress" --seconds "${STRESS_SECONDS:-10}"
 stage unit "$B/tests/unit/unit"
 stages_end check

@@ -10,6 +10,7 @@ lib_OBJS := $(call obj,$(wildcard tests/lib/*.c))
 unit_NAMES := $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
 unit_OBJS := $(unit_NAMES:%=$(B)/tests/unit/test_%.o) $(B)/tests/unit/main.o
 crash_OBJS := $(call obj,$(wildcard tests/crash/*.c))
+stress_OBJS := $(call obj,$(wildcard tests/stress/*.c))
 bench_OBJS := $(call obj,$(wildcard tests/bench/*.c))
 golden_OBJS := $(call obj,$(wildcard tests/golden/*.c))
 fuzz_ALL := $(call obj,$(wildcard tests/fuzz/*.c))
@@ -17,7 +18,7 @@ fuzz_MAIN := $(B)/tests/fuzz/replay_main.o
 fuzz_SRCS := $(sort $(shell grep -l '^int LLVMFuzzerTestOneInput' tests/fuzz/*.c 2>/dev/null))
 fuzz_NAMES := $(fuzz_SRCS:tests/fuzz/%.c=%)
 fuzz_OBJS := $(filter-out $(fuzz_SRCS:%.c=$(B)/%.o) $(fuzz_MAIN),$(fuzz_ALL))
-$(unit_OBJS) $(sim_OBJS) $(lib_OBJS) $(crash_OBJS) $(bench_OBJS) \
+$(unit_OBJS) $(sim_OBJS) $(lib_OBJS) $(crash_OBJS) $(stress_OBJS) $(bench_OBJS) \
 $(golden_OBJS) $(fuzz_ALL): \
 	MODCFLAGS := $(tests_CPPFLAGS)
 
@@ -39,6 +40,9 @@ $(B)/tests/unit/unit: $(unit_OBJS) $(tests_LIBS)
 $(B)/tests/crash/crash: $(crash_OBJS) $(tests_LIBS)
 	$(call link,-lcunit)
 
+$(B)/tests/stress/stress: $(stress_OBJS) $(tests_LIBS)
+	$(call link,-lcunit)
+
 $(B)/tests/golden/damage: $(golden_OBJS) $(tests_LIBS)
 	$(call link,-lcunit)
 
@@ -56,12 +60,14 @@ $(replay_PROGS): $(B)/fuzz/replay_%: $(B)/tests/fuzz/%.o $(fuzz_MAIN) $(fuzz_OBJ
 	$(call link,)
 
 ifeq ($(call have_pkg,cunit),yes)
-TESTS += $(B)/tests/unit/unit $(B)/tests/golden/damage $(if $(crash_OBJS),$(B)/tests/crash/crash)
+TESTS += $(B)/tests/unit/unit $(B)/tests/golden/damage $(if $(crash_OBJS),$(B)/tests/crash/crash) \
+	$(B)/tests/stress/stress
 else
 $(call left_out,the tests are left out: CUnit is missing (libcunit1-dev))
 endif
 
-.PHONY: fuzz-progs replay-progs crash golden
+.PHONY: fuzz-progs replay-progs crash stress golden
+stress: $(B)/tests/stress/stress
 crash: $(if $(crash_OBJS),$(B)/tests/crash/crash)
 fuzz-progs: $(fuzz_PROGS)
 golden: $(B)/tests/golden/damage $(PROGRAMS)

@@ -9,7 +9,7 @@
 #define SEAL 0xa5   /* in the library's part of a request that is done */
 #define GAP_MAX 33
 
-/* ---- what ----------------------------------------------------------------- */
+/* ---- what --------------------------------------------------------------- */
 
 void plan_init(struct plan *p, const struct vhdx_geometry *g, uint64_t *rng)
 {
@@ -91,7 +91,7 @@ static void pick_unmap(const struct plan *p, uint64_t *rng, uint64_t *voff,
 	*len = u64_min(*len, p->geom.size_len - *voff);
 }
 
-/* ---- buffers ---------------------------------------------------------------- */
+/* ---- buffers ------------------------------------------------------------ */
 
 static void make_room(struct request *r, size_t len)
 {
@@ -191,7 +191,7 @@ const uint8_t *request_gather(const struct request *r, const char **text)
 	return NULL;
 }
 
-/* ---- one request ------------------------------------------------------------ */
+/* ---- one request -------------------------------------------------------- */
 
 void request_seal(struct request *r)
 {
@@ -201,7 +201,7 @@ void request_seal(struct request *r)
 	r->used = true;
 }
 
-static const char *what_was_touched(const struct request *r)
+const char *request_touched(const struct request *r)
 {
 	if (!r->used)
 		return NULL;
@@ -278,7 +278,7 @@ static void pick(struct request *r, const struct plan *p, uint64_t *rng)
 bool request_prepare(struct request *r, const struct plan *p,
 		     struct truth *t, uint64_t *rng, const char **text)
 {
-	*text = what_was_touched(r);
+	*text = request_touched(r);
 	if (*text)
 		return false;
 	pick(r, p, rng);

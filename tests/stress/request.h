@@ -56,6 +56,9 @@ bool request_prepare(struct request *r, const struct plan *p,
 /* The bytes that were read, in one piece (static), or NULL: text says why. */
 const uint8_t *request_gather(const struct request *r, const char **text);
 
+/* NULL, or what was touched since request_seal(). */
+const char *request_touched(const struct request *r);
+
 /* It is done: marks all that the library may not touch any more. */
 void request_seal(struct request *r);
 

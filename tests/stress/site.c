@@ -2,6 +2,7 @@
 #include "site.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "chain.h"
 #include "file_fault.h"
@@ -22,6 +23,8 @@ const struct kind kinds[] = {
 };
 const size_t kind_cnt = ARRAY_LEN(kinds);
 
+const char *site_folders[2];
+
 const char *const backing_names[BACK_CNT] = { "sim", "cached", "direct" };
 
 static void path_of(const struct site *s, unsigned depth, char *out,
@@ -37,7 +40,7 @@ static unsigned depth_of(const struct kind *k)
 	return k->type == VHDX_TYPE_DIFFERENCING ? LAYERS : 1;
 }
 
-/* ---- opening -------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------ */
 
 static int real_open(const struct opener *o, struct loop *l, const char *path,
 		     unsigned flags, struct file **out, struct vhdx_err *e)
@@ -101,7 +104,7 @@ int site_open(struct site *s, bool writable, struct vhdx_blk **out,
 	return open_layer(s, 0, writable, out, e);
 }
 
-/* ---- making images -------------------------------------------------------- */
+/* ---- making images ------------------------------------------------------ */
 
 /* Of VHDX disks the parents are smaller, and end within a block. */
 static uint64_t layer_len(const struct site *s, unsigned depth)
@@ -227,7 +230,7 @@ static int make_all(struct site *s, struct truth *t, struct vhdx_err *e)
 	return rc;
 }
 
-/* ---- life ------------------------------------------------------------------ */
+/* ---- life --------------------------------------------------------------- */
 
 static struct crash_opts sim_opts(struct site *s)
 {
@@ -237,31 +240,6 @@ static struct crash_opts sim_opts(struct site *s)
 	o.max_delay = delays[t_rand_below(&s->seed, ARRAY_LEN(delays))];
 	o.no_punch = t_rand_below(&s->seed, 3) == 0;
 	return o;
-}
-
-bool site_begin(struct site *s, const struct kind *k, enum backing b,
-		uint64_t seed, struct truth **truth, char *text, size_t len)
-{
-	struct vhdx_err e;
-
-	*s = (struct site){ .kind = k, .backing = b, .seed = seed,
-			    .size_len = SIZE_LEN, .real = opener_default };
-	s->real.open = real_open;
-	s->opener = &s->real;
-	if (b == BACK_SIM) {
-		struct crash_opts o = sim_opts(s);
-
-		strcpy(s->folder, "/s");
-		opener_crash_init(&s->oc, &o, NULL);
-		s->opener = &s->oc.opener;
-	} else {
-		snprintf(s->folder, sizeof(s->folder), "%s", t_tmpdir());
-	}
-	*truth = truth_new(s->size_len, s->seed);
-	if (!make_all(s, *truth, &e))
-		return true;
-	snprintf(text, len, "making the images: %s", e.text);
-	return false;
 }
 
 void site_end(struct site *s)
@@ -297,7 +275,56 @@ void site_restart(struct site *s, struct crash_tree *tree)
 	crash_tree_free(tree);
 }
 
-/* ---- checking -------------------------------------------------------------- */
+void site_settle(struct site *s)
+{
+	static struct crash_tree tree;
+
+	if (s->backing != BACK_SIM)
+		return;
+	opener_crash_now(&s->oc, &tree);
+	site_restart(s, &tree);
+}
+
+/* What the case before has left. */
+static void remove_all(const struct site *s)
+{
+	char path[256];
+
+	for (unsigned depth = 0; depth < LAYERS; depth++) {
+		path_of(s, depth, path, sizeof(path));
+		unlink(path);
+	}
+}
+
+bool site_begin(struct site *s, const struct kind *k, enum backing b,
+		uint64_t seed, struct truth **truth, char *text, size_t len)
+{
+	struct vhdx_err e;
+
+	*s = (struct site){ .kind = k, .backing = b, .seed = seed,
+			    .size_len = SIZE_LEN, .real = opener_default };
+	s->real.open = real_open;
+	s->opener = &s->real;
+	if (b == BACK_SIM) {
+		struct crash_opts o = sim_opts(s);
+
+		strcpy(s->folder, "/s");
+		opener_crash_init(&s->oc, &o, NULL);
+		s->opener = &s->oc.opener;
+	} else {
+		strcpy(s->folder, site_folders[b == BACK_CACHED && seed & 1]);
+		remove_all(s);
+	}
+	*truth = truth_new(s->size_len, s->seed, b != BACK_SIM);
+	if (!make_all(s, *truth, &e)) {
+		site_settle(s);
+		return true;
+	}
+	snprintf(text, len, "making the images: %s", e.text);
+	return false;
+}
+
+/* ---- checking ----------------------------------------------------------- */
 
 struct found {
 	char *text;

@@ -25,6 +25,9 @@ extern const size_t kind_cnt;
 enum backing { BACK_SIM, BACK_CACHED, BACK_DIRECT, BACK_CNT };
 extern const char *const backing_names[BACK_CNT];
 
+/* Where files of the host go: BACK_CACHED is in either. Set before all else. */
+extern const char *site_folders[2];
+
 struct site {
 	const struct kind *kind;
 	enum backing backing;
@@ -56,6 +59,9 @@ uint64_t site_failed_cnt(const struct site *s);
  * going on with it, once the device is closed. */
 void site_cut(struct site *s, uint64_t number, struct crash_tree *out);
 void site_restart(struct site *s, struct crash_tree *tree);
+/* What there is now becomes durable, and the record of the past goes. Nothing
+ * is open. */
+void site_settle(struct site *s);
 
 /* Does check find the leaf without an error, and its log clean (strict)? */
 bool site_check(struct site *s, bool strict, char *text, size_t len);

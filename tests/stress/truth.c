@@ -13,6 +13,7 @@
 
 #define NEVER UINT64_MAX
 #define GARBAGE (UINT32_MAX - 1)
+#define HALVES_MAX 64
 
 struct event {
 	uint32_t gen; /* 0: zeros */
@@ -30,6 +31,7 @@ struct unit {
 struct truth {
 	pthread_mutex_t lock;
 	uint64_t size_len, seed;
+	bool halves; /* T4 */
 	uint64_t tick;
 	uint32_t gen;	     /* the last one given */
 	uint64_t flushed;    /* what ended with success before is durable */
@@ -38,13 +40,14 @@ struct truth {
 	struct unit *units;
 };
 
-struct truth *truth_new(uint64_t size_len, uint64_t seed)
+struct truth *truth_new(uint64_t size_len, uint64_t seed, bool halves)
 {
 	struct truth *t = calloc(1, sizeof(*t));
 
 	ASSERT(t);
 	t->size_len = size_len;
 	t->seed = seed;
+	t->halves = halves;
 	t->tick = 1;
 	t->gen = 1000; /* below: what the disk begins with */
 	t->cut = NEVER;
@@ -68,7 +71,7 @@ void truth_free(struct truth *t)
 	free(t);
 }
 
-/* ---- events -------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------- */
 
 static void add_event(struct unit *u, struct event ev)
 {
@@ -130,7 +133,7 @@ void truth_rebase(struct truth *t, uint64_t lba, uint32_t gen)
 	t->cut = NEVER;
 }
 
-/* ---- requests ------------------------------------------------------------ */
+/* ---- requests ----------------------------------------------------------- */
 
 static bool alters(const struct truth_op *op)
 {
@@ -218,7 +221,7 @@ void truth_cut(struct truth *t)
 	pthread_mutex_unlock(&t->lock);
 }
 
-/* ---- what a read may show ------------------------------------------------ */
+/* ---- what a read may show ----------------------------------------------- */
 
 static uint32_t gen_of(const struct truth *t, const uint8_t *unit,
 		       uint64_t lba)
@@ -272,7 +275,7 @@ static void event_text(const struct truth *t, const struct event *ev,
 	append(out, len, "%s", ev->end >= floor ? " may show" : "");
 }
 
-static bool complain(const struct truth *t, uint64_t lba, const uint8_t *unit,
+static void complain(const struct truth *t, uint64_t lba, const uint8_t *unit,
 		     uint64_t floor, struct truth_bad *bad)
 {
 	static const uint8_t zeros[UNIT_LEN];
@@ -285,7 +288,6 @@ static bool complain(const struct truth *t, uint64_t lba, const uint8_t *unit,
 	snprintf(bad->text, len, "sector %ju shows %s; of these", lba, found);
 	for (unsigned i = u->cnt > 8 ? u->cnt - 8 : 0; i < u->cnt; i++)
 		event_text(t, &u->ev[i], floor, bad->text, len);
-	return false;
 }
 
 /* T2. A read that began at `now` saw `winner` in quiet. */
@@ -299,51 +301,99 @@ static void settle(struct unit *u, unsigned winner, uint64_t now)
 	u->ev[winner].end = now;
 }
 
-static bool verify_unit(struct truth *t, const struct truth_op *rd,
-			uint64_t done, uint64_t lba, uint32_t gen)
+/* A read, and what it is allowed of a unit. */
+struct look {
+	const struct truth_op *rd;
+	uint64_t done, floor;
+};
+
+static bool may_show(const struct event *ev, const struct look *k)
+{
+	return ev->start < k->done && ev->end >= k->floor;
+}
+
+static bool byte_is_one_of(uint8_t values[][UNIT_LEN], unsigned cnt, size_t at,
+			   uint8_t byte)
+{
+	while (cnt-- > 0)
+		if (values[cnt][at] == byte)
+			return true;
+	return false;
+}
+
+/* T4 */
+static bool is_half_done(const struct truth *t, const struct look *k,
+			 uint64_t lba, const uint8_t *found)
+{
+	static uint8_t values[HALVES_MAX][UNIT_LEN]; /* under the lock */
+	const struct unit *u = &t->units[lba];
+	bool meanwhile = false;
+	unsigned cnt = 0;
+
+	for (unsigned i = 0; i < u->cnt && cnt < HALVES_MAX; i++) {
+		if (!may_show(&u->ev[i], k))
+			continue;
+		meanwhile |= u->ev[i].done > k->rd->start;
+		memset(values[cnt], 0, UNIT_LEN);
+		if (u->ev[i].gen)
+			value_fill(values[cnt], lba, u->ev[i].gen, t->seed);
+		cnt++;
+	}
+	for (size_t i = 0; i < UNIT_LEN; i++)
+		if (!byte_is_one_of(values, cnt, i, found[i]))
+			return false;
+	return meanwhile;
+}
+
+static bool verify_unit(struct truth *t, const struct look *k, uint64_t lba,
+			uint32_t gen, const uint8_t *found)
 {
 	struct unit *u = &t->units[lba];
-	uint64_t floor = floor_of(t, u, rd->start, false);
 	unsigned shown = 0, which = 0;
 	bool quiet = t->cut == NEVER;
 
+	if (gen == GARBAGE)
+		return t->halves && is_half_done(t, k, lba, found);
 	for (unsigned i = 0; i < u->cnt; i++) {
 		const struct event *ev = &u->ev[i];
 
-		if (ev->done > rd->start)
+		if (ev->done > k->rd->start)
 			quiet = false;
-		if (ev->start < done && ev->end >= floor && ev->gen == gen) {
+		if (may_show(ev, k) && ev->gen == gen) {
 			shown++;
 			which = i;
 		}
 	}
 	if (quiet && shown == 1)
-		settle(u, which, rd->start);
+		settle(u, which, k->rd->start);
 	return shown;
 }
 
 bool truth_end_read(struct truth *t, struct truth_op *op, const uint8_t *buf,
 		    struct truth_bad *bad)
 {
-	uint64_t cnt = op->len / UNIT_LEN, first = op->voff / UNIT_LEN, done;
+	uint64_t cnt = op->len / UNIT_LEN, first = op->voff / UNIT_LEN;
 	uint32_t *gens = calloc(cnt + 1, sizeof(*gens));
+	struct look k = { .rd = op };
 	bool good = true;
 
 	ASSERT(gens);
 	for (uint64_t i = 0; buf && i < cnt; i++)
 		gens[i] = gen_of(t, buf + i * UNIT_LEN, first + i);
 	pthread_mutex_lock(&t->lock);
-	done = t->tick++;
-	for (uint64_t i = 0; good && i < cnt; i++)
-		if (!verify_unit(t, op, done, first + i, gens[i]))
-			good = complain(t, first + i,
-					buf ? buf + i * UNIT_LEN : NULL,
-					floor_of(t, &t->units[first + i],
-						 op->start, false), bad);
+	k.done = t->tick++;
+	for (uint64_t i = 0; good && i < cnt; i++) {
+		const uint8_t *found = buf ? buf + i * UNIT_LEN : NULL;
+
+		k.floor = floor_of(t, &t->units[first + i], op->start, false);
+		good = verify_unit(t, &k, first + i, gens[i], found);
+		if (!good)
+			complain(t, first + i, found, k.floor, bad);
+	}
 	list_del(&op->node);
 	if (!good)
 		append(bad->text, sizeof(bad->text), "\n    and the read "
-		       "[%ju, %ju]", (uintmax_t)op->start, (uintmax_t)done);
+		       "[%ju, %ju]", (uintmax_t)op->start, (uintmax_t)k.done);
 	pthread_mutex_unlock(&t->lock);
 	free(gens);
 	return good;
@@ -361,9 +411,10 @@ bool truth_verify_crash(struct truth *t, uint64_t voff, uint64_t len,
 		floor = floor_of(t, u, NEVER, true);
 		for (unsigned k = 0; k < u->cnt; k++)
 			good |= u->ev[k].end >= floor && u->ev[k].gen == gen;
-		if (!good)
-			return complain(t, lba, buf + i * UNIT_LEN, floor,
-					bad);
+		if (!good) {
+			complain(t, lba, buf + i * UNIT_LEN, floor, bad);
+			return false;
+		}
 	}
 	return true;
 }

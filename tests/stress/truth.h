@@ -17,6 +17,10 @@
  *     "durable" for "ended": what had ended with success before a successful
  *     flush began is the oldest that may show, and so is what carried FUA.
  *
+ * T4  On files of the host a read may find a unit half done that is being
+ *     written meanwhile: the page cache copies without a lock. Then each byte
+ *     of it is one of what T1 allows.
+ *
  * The crash suite's model (tests/crash/model.h) has the same rules and knows
  * more moments at which power may fail; this one forgets what can no longer
  * show, so that it may run for ever, and is asked from several threads.
@@ -48,8 +52,8 @@ struct truth_bad {
 	char text[800]; /* which unit, what was found and what is allowed */
 };
 
-/* A disk of zeros. seed goes into the contents (value.h). */
-struct truth *truth_new(uint64_t size_len, uint64_t seed);
+/* A disk of zeros. seed goes into the contents (value.h). halves: T4. */
+struct truth *truth_new(uint64_t size_len, uint64_t seed, bool halves);
 void truth_free(struct truth *t); /* NULL allowed */
 
 /* All that unit lba can show, from now on and durably; gen 0: zeros. */
