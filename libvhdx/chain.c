@@ -119,10 +119,28 @@ static bool is_absent(const struct vhdx_err *e, int rc)
 		       e->sys_errno == ENAMETOOLONG));
 }
 
+/* A message has an end, and what mends a link comes last in it: where two paths
+ * are too long for it, of each only that end is told which has the name. */
+#define TOLD_MAX 80u
+
+static const char *told(const char *path, const char *other,
+			char buf[TOLD_MAX + 1])
+{
+	size_t len = strlen(path);
+
+	if (len <= TOLD_MAX || len + strlen(other) <= 2 * TOLD_MAX)
+		return path;
+	snprintf(buf, TOLD_MAX + 1, "...%s", path + len - (TOLD_MAX - 3));
+	return buf;
+}
+
 static void note_absent(struct walk *w, const char *path)
 {
 	size_t left = sizeof(w->tried) - w->tried_len;
+	char buf[TOLD_MAX + 1];
 
+	if (strlen(path) + 3 > left && !w->tried_len)
+		path = told(path, path, buf);
 	if (w->untold || strlen(path) + 3 > left) {
 		w->untold++;
 		return;
@@ -136,12 +154,17 @@ static int say_wrong(const struct walk *w, const struct image *img,
 {
 	const struct image *child = child_of(w);
 	char want[CHAIN_LINKAGE_LEN], got[GUID_TEXT_LEN];
+	char a[TOLD_MAX + 1], b[TOLD_MAX + 1];
+	const char *name = told(child->file->path, path, a);
 
 	chain_linkage_text(child, want);
+	path = told(path, child->file->path, b);
 	if (img->info.format != child->info.format)
 		return err_obj(e, VHDX_E_LINKAGE, VHDX_OBJ_PARENT, ERR_NO_OFF,
 			       NULL, "%s: its parent must be the %s with the "
-			       "id %s, but %s is %s%s", child->file->path,
+			       "id %s, but %s is %s%s: give the right one's "
+			       "folder with --search DIR, or record it with "
+			       "vhdtool set-parent", name,
 			       vhdx_format_name(child->info.format), want, path,
 			       vhdx_format_name(img->info.format), where);
 	return err_obj(e, VHDX_E_LINKAGE, VHDX_OBJ_PARENT, ERR_NO_OFF, NULL,
@@ -150,8 +173,28 @@ static int say_wrong(const struct walk *w, const struct image *img,
 		       "right one's folder with --search DIR, or record "
 		       "it with vhdtool set-parent (--ignore-id-mismatch, if "
 		       "its content is known to be unchanged)",
-		       child->file->path, want, path,
+		       name, want, path,
 		       chain_id_text(img, &img->identity, got), where);
+}
+
+/* The candidate is no file that could hold a disk: e tells. */
+static int say_no_file(const struct walk *w, const struct vhdx_err *why,
+		       const char *path, struct vhdx_err *e)
+{
+	const struct image *child = child_of(w);
+	char want[CHAIN_LINKAGE_LEN], a[TOLD_MAX + 1], b[TOLD_MAX + 1];
+	size_t n = strlen(path);
+	bool named = strncmp(why->text, path, n) == 0 &&
+		     strncmp(why->text + n, ": ", 2) == 0;
+
+	return err_obj(e, VHDX_E_LINKAGE, VHDX_OBJ_PARENT, ERR_NO_OFF, NULL,
+		       "%s: its parent must have the id %s, but %s %s: give "
+		       "the right one's folder with --search DIR, or record it "
+		       "with vhdtool set-parent",
+		       told(child->file->path, path, a),
+		       chain_linkage_text(child, want),
+		       told(path, child->file->path, b),
+		       named ? why->text + n + 2 : why->text);
 }
 
 /* The candidate is layer `again`. Only if it has the id asked for is that a
@@ -171,7 +214,8 @@ static bool met_again(struct walk *w, const struct image *again,
 	w->fatal = err_corrupt(&w->err, VHDX_OBJ_PARENT, ERR_NO_OFF,
 			       "2.6.2.6.3", "%s: the chain runs in a circle: "
 			       "the parent of %s is %s again, which is above "
-			       "it or itself", w->c->layers[0]->file->path,
+			       "it or itself; record the right one with "
+			       "vhdtool set-parent", w->c->layers[0]->file->path,
 			       child, again->file->path);
 	return true;
 }
@@ -270,6 +314,11 @@ static bool try_parent(void *arg, const char *path, const char *why)
 		note_absent(w, path);
 		return false;
 	}
+	if (rc == VHDX_E_INVAL) {
+		struct vhdx_err kind = err;
+
+		return had_problem(w, &err, say_no_file(w, &kind, path, &err));
+	}
 	if (rc) {
 		err_wrap(&err, rc, "parent of %s", child_of(w)->file->path);
 		if (w->opts->unopened && !w->problem)
@@ -295,7 +344,7 @@ static bool try_parent(void *arg, const char *path, const char *why)
 static int not_found(const struct walk *w, struct vhdx_err *e)
 {
 	const struct image *child = child_of(w);
-	char want[CHAIN_LINKAGE_LEN], more[32] = "";
+	char want[CHAIN_LINKAGE_LEN], more[32] = "", a[TOLD_MAX + 1];
 
 	if (w->untold)
 		snprintf(more, sizeof(more), "%sand %u more", w->tried_len ?
@@ -303,7 +352,7 @@ static int not_found(const struct walk *w, struct vhdx_err *e)
 	return err_obj(e, VHDX_E_NOPARENT, VHDX_OBJ_PARENT, ERR_NO_OFF, NULL,
 		       "%s: its parent %s is not there: give its folder with "
 		       "--search DIR, or record it with vhdtool set-parent "
-		       "(tried: %s%s)", child->file->path,
+		       "(tried: %s%s)", told(child->file->path, w->tried, a),
 		       chain_linkage_text(child, want),
 		       w->tried_len ? w->tried : w->untold ? "" :
 		       "no path at all", more);

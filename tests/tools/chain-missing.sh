@@ -86,3 +86,37 @@ says err "$id"
 says err "$(json data_write_id info)"
 status 6 vhdtool info --search far child.avhdx
 says out "another disk"
+
+# What is no disk at all is told like another disk.
+vhdtool create low.vhdx 10M >/dev/null
+vhdtool create --parent low.vhdx top.avhdx >/dev/null
+id=$(vhdtool info --json low.vhdx | json data_write_id /dev/stdin)
+mv low.vhdx kept
+mkdir low.vhdx
+refused_as() # KIND
+{
+	status 6 vhdtool read top.avhdx
+	says err "$id, but low.vhdx is $1"
+	says err "vhdtool set-parent"
+}
+refused_as "a directory"
+rmdir low.vhdx
+mkfifo low.vhdx
+refused_as "a named pipe"
+rm low.vhdx
+truncate -s 1M low.vhdx
+refused_as raw
+
+# Long names leave room for what mends it.
+long=$(printf 'x%.0s' {1..90})
+mkdir -p "$long/$long"
+mv top.avhdx "$long/$long"
+mv low.vhdx raw
+status 3 vhdtool read "$long/$long/top.avhdx"
+says err "$id is not there"
+says err "vhdtool set-parent (tried: "
+vhdtool create "$long/$long/low.vhdx" 10M >/dev/null
+status 6 vhdtool read "$long/$long/top.avhdx"
+says err "xxx/low.vhdx has $(vhdtool info --json "$long/$long/low.vhdx" |
+	json data_write_id /dev/stdin): it is another disk"
+says err "vhdtool set-parent (--ignore-id-mismatch"
