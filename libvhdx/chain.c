@@ -215,8 +215,9 @@ static bool met_again(struct walk *w, const struct image *again,
 			       "2.6.2.6.3", "%s: the chain runs in a circle: "
 			       "the parent of %s is %s again, which is above "
 			       "it or itself; record the right one with "
-			       "vhdtool set-parent", w->c->layers[0]->file->path,
-			       child, again->file->path);
+			       "vhdtool set-parent",
+			       w->c->layers[0]->file->path, child,
+			       again->file->path);
 	return true;
 }
 
