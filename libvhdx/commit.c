@@ -3,7 +3,8 @@
  * The life of a round:
  *
  *  IDLE --start--> PAYLOAD_SYNC --> LOG_WRITE --> LOG_SYNC --> (HEADER) -+
- *    ^                  | no dirty pages                                 |
+ *    ^    |             | no dirty pages ^                               |
+ *    |    +--joins------|----------------+                               |
  *    +------------------+                                                |
  *    +----------------------------- APPLY <------ flushes answered ------+
  *
@@ -12,16 +13,19 @@
  *
  * What is ordered before what:
  *
- *  C1  Payload is durable before the log entry that maps it is written. A page
- *      is copied when PAYLOAD_SYNC is submitted, and a BAT entry enters a page
- *      only after its payload write has completed: so the sync covers it. The
- *      same sync makes the file size durable that the entry promises.
+ *  C1  Payload is durable before the log entry that maps it is written (but
+ *      for C9). A page is copied when PAYLOAD_SYNC is submitted, and a BAT
+ *      entry enters a page only after its payload write has completed: so the
+ *      sync covers it. The same sync makes the file size durable that the
+ *      entry promises.
  *  C2  A log entry is durable before any page it carries is written home: else
  *      a power failure could leave a torn page with nothing to mend it.
- *  C3  The pages of one entry are home and durable before the next entry is
- *      written. APPLY ends before the next round starts, and that round's
- *      PAYLOAD_SYNC covers the home writes. Hence an entry may name itself as
- *      tail, and may overwrite all entries before its predecessor.
+ *  C3  An entry names itself as tail only if the pages of the one before are
+ *      durable at home: APPLY ends before the next round starts, and that
+ *      round's PAYLOAD_SYNC covers the home writes. A round that joins (C9)
+ *      names its predecessor as tail, whose own predecessor's pages the sync of
+ *      that round has covered. What the last durable entry needs, from its tail
+ *      on, is never overwritten (log.h).
  *  C4  LogGuid goes into the headers after the entry that carries it is
  *      durable (a nonzero LogGuid without a valid entry is a corrupt file),
  *      and into both before the round is acknowledged or applied (else losing
@@ -35,6 +39,17 @@
  *  C8  After a failed sync, log or header write nobody knows what is on disk:
  *      nothing is retried, nothing is acknowledged, the file is left as it is
  *      for the next open to replay.
+ *  C9  Payload and entry may go in one sync, LOG_SYNC, in whatever order they
+ *      reach the medium, if nothing that the entry says depends on the order:
+ *      a lost payload write must leave what the disk read there before. So it
+ *      is where a base disk's block, which read as zeros, gets space that
+ *      reads as zeros, durably, inside a file size that is durable, and where a
+ *      block that has its place is overwritten: after a power failure each
+ *      sector is old or new, as in a raw file, and a flush is answered when
+ *      both are durable, as ever (C6). What does depend on it - bits of a
+ *      sector bitmap, blocks that hide a parent's, copies of blocks, growth,
+ *      zeroed or punched space - is counted by commit_wrote() and
+ *      commit_changed(), and makes the next round sync before it writes.
  */
 #include "commit.h"
 
@@ -60,6 +75,13 @@ struct home {
 	struct iovec iov;
 };
 
+/* Numbers of operations. */
+struct done {
+	uint64_t payload; /* writes: what flushes wait for */
+	uint64_t ordered; /* what the next entry relies on (C9) */
+	uint64_t home;	  /* rounds taken home */
+};
+
 struct commit {
 	struct file *file;
 	struct header_pair *pair;
@@ -70,15 +92,12 @@ struct commit {
 	enum state state;
 	struct list flushes;
 	struct loop_task task; /* answers flushes that need no I/O */
-	/* Completed operations, and how many of them are durable: payload
-	 * writes, which flushes wait for, and all others, which only the next
-	 * log entry does. */
-	uint64_t payload_cnt, payload_durable;
-	uint64_t home_cnt, home_durable;
+	struct done done;    /* completed operations */
+	struct done durable; /* how many of them a sync has covered */
+	struct done syncing; /* how many the running one covers */
 	/* The running round. */
 	unsigned page_cnt;
 	uint64_t round_seq;	/* oldest change it carries, or CLEAN */
-	uint64_t round_payload, round_home;
 	unsigned pending; /* operations under way */
 	int res;	  /* first failure among them */
 	struct vhdx_err why;
@@ -149,7 +168,7 @@ uint64_t commit_durable(const struct commit *cm)
 /* C6 */
 static bool is_satisfied(const struct commit *cm, const struct image_flush *fl)
 {
-	return cm->payload_durable >= fl->payload_ticket &&
+	return cm->durable.payload >= fl->payload_ticket &&
 	       commit_durable(cm) > fl->meta_ticket;
 }
 
@@ -194,7 +213,7 @@ static void flush_task(struct loop_task *t)
 
 void commit_flush(struct commit *cm, struct image_flush *fl)
 {
-	fl->payload_ticket = cm->payload_cnt;
+	fl->payload_ticket = cm->done.payload;
 	fl->meta_ticket = mcache_seq(cm->mc);
 	list_add_tail(&cm->flushes, &fl->node);
 	if (list_empty(&cm->task.node))
@@ -274,7 +293,7 @@ static void home_done(struct file_io *io)
 		mcache_put(cm->mc, page); /* C3: the file holds this version */
 	if (!step_done(cm, io))
 		return;
-	cm->home_cnt++;
+	cm->done.home++;
 	end_round(cm);
 }
 
@@ -340,6 +359,7 @@ static void log_sync_done(struct file_io *io)
 
 	if (!step_done(cm, io))
 		return;
+	cm->durable = cm->syncing;
 	if (cm->log_live)
 		entry_durable(cm);
 	else
@@ -351,6 +371,7 @@ static void sync_then(struct commit *cm, enum state state,
 {
 	cm->state = state;
 	cm->pending = 1;
+	cm->syncing = cm->done;
 	cm->io[0].op = FILE_SYNC;
 	cm->io[0].done = done;
 	file_submit(cm->file, &cm->io[0]);
@@ -364,6 +385,7 @@ static void log_write_done(struct file_io *io)
 		return;
 	if (MUTATED(COMMIT_LOG_SYNC)) {
 		cm->pending = 1;
+		cm->syncing = cm->done;
 		log_sync_done(&cm->io[0]);
 		return;
 	}
@@ -395,8 +417,7 @@ static void payload_sync_done(struct file_io *io)
 
 	if (!step_done(cm, io))
 		return;
-	cm->payload_durable = cm->round_payload;
-	cm->home_durable = cm->round_home;
+	cm->durable = cm->syncing;
 	if (cm->page_cnt) {
 		if (MUTATED(LOG_BEFORE_GUID) && !cm->log_live)
 			start_header(cm);
@@ -410,7 +431,7 @@ static void payload_sync_done(struct file_io *io)
 
 /* Takes all dirty pages, as they are now (C7): later changes make them dirty
  * again and wait for the next round. */
-static void take_pages(struct commit *cm)
+static void take_pages(struct commit *cm, bool joins)
 {
 	struct mpage *pages[FMT_LOG_SECTOR / FMT_LOG_DESC_LEN], *p;
 	uint64_t size = align_down(cm->file->size, MIB);
@@ -426,30 +447,46 @@ static void take_pages(struct commit *cm)
 	}
 	if (!cm->page_cnt)
 		return;
-	log_build(&cm->log, pages, cm->page_cnt, size, size);
+	/* C3 */
+	log_build(&cm->log, pages, cm->page_cnt, size,
+		  joins && !MUTATED(COMMIT_HOME_SYNC));
 	cm->ops->taken(cm->arg);
+}
+
+/* C9 */
+static bool joins(const struct commit *cm)
+{
+	unsigned cnt = mcache_dirty_cnt(cm->mc);
+
+	if (!cm->log_live || !cnt || !log_may_join(&cm->log, cnt))
+		return false;
+	return cm->done.ordered == cm->durable.ordered || MUTATED(JOIN_FRESH);
 }
 
 static void start_round(struct commit *cm)
 {
-	bool payload, home;
+	bool join = joins(cm), payload, other;
 
 	ASSERT(cm->state == IDLE);
 	cm->kicked = false;
-	take_pages(cm);
-	cm->round_payload = cm->payload_cnt;
-	cm->round_home = cm->home_cnt;
-	payload = cm->payload_cnt != cm->payload_durable;
-	home = cm->home_cnt != cm->home_durable &&
-	       !MUTATED(COMMIT_HOME_SYNC);
+	take_pages(cm, join);
+	if (join) {
+		start_log_write(cm);
+		return;
+	}
+	payload = cm->done.payload != cm->durable.payload;
+	other = cm->done.ordered != cm->durable.ordered ||
+		(cm->done.home != cm->durable.home &&
+		 !MUTATED(COMMIT_HOME_SYNC));
 	if (!cm->page_cnt && !payload)
 		return;
-	if ((payload || home) && !MUTATED(COMMIT_PAYLOAD_SYNC)) {
+	if ((payload || other) && !MUTATED(COMMIT_PAYLOAD_SYNC)) {
 		sync_then(cm, PAYLOAD_SYNC, payload_sync_done); /* C1, C3 */
 		return;
 	}
 	cm->state = PAYLOAD_SYNC;
 	cm->pending = 1;
+	cm->syncing = cm->done;
 	cm->io[0].res = 0;
 	payload_sync_done(&cm->io[0]);
 }
@@ -458,12 +495,18 @@ static void start_round(struct commit *cm)
 
 void commit_wrote(struct commit *cm)
 {
-	cm->payload_cnt++;
+	cm->done.payload++;
+	cm->done.ordered++;
+}
+
+void commit_wrote_freely(struct commit *cm)
+{
+	cm->done.payload++;
 }
 
 void commit_changed(struct commit *cm)
 {
-	cm->home_cnt++;
+	cm->done.ordered++;
 }
 
 void commit_kick_if_due(struct commit *cm)
@@ -497,7 +540,9 @@ int commit_close(struct commit *cm, struct vhdx_err *e)
 		return commit_failure(cm, e);
 	if (!cm->log_live)
 		return 0;
-	if (cm->home_cnt != cm->home_durable && !MUTATED(CLOSE_HOME_SYNC))
+	if ((cm->done.home != cm->durable.home ||
+	     cm->done.ordered != cm->durable.ordered) &&
+	    !MUTATED(CLOSE_HOME_SYNC))
 		rc = file_sync(cm->file, e); /* C5 */
 	if (rc)
 		return rc;

@@ -3,10 +3,11 @@
  * Making changes durable: turns dirty metadata pages into log entries, takes
  * them home, answers flushes. One round at a time; whatever arrives during a
  * round waits for the next one, so concurrent flushes share their syncs. A
- * flush with metadata costs two syncs, one without costs one, one with nothing
- * new costs none.
+ * flush with metadata costs two syncs, or one where the order of payload and
+ * metadata cannot be told from the disk (C9); one without metadata costs one,
+ * one with nothing new costs none.
  *
- * The ordering rules C1..C8 stand at the head of commit.c. All functions:
+ * The ordering rules C1..C9 stand at the head of commit.c. All functions:
  * [loop].
  */
 #ifndef COMMIT_H
@@ -34,11 +35,17 @@ int commit_new(struct file *f, struct header_pair *pair, struct mcache *mc,
 	       struct vhdx_err *e) must_check;
 void commit_free(struct commit *cm); /* NULL allowed; no round may be running */
 
-/* Payload has been written: the next flush must cover it. */
+/* Payload has been written: the next flush must cover it, and it must be
+ * durable before a log entry that was built after this call. */
 void commit_wrote(struct commit *cm);
 
+/* Payload has been written: the next flush must cover it. Whatever the log
+ * says, and whatever is lost of the payload, a reader finds there what was
+ * there before (C9). */
+void commit_wrote_freely(struct commit *cm);
+
 /* The file has changed in a way that no flush waits for, but the next log
- * entry relies on: it has grown, say. */
+ * entry relies on: it has grown, say, or space in it was zeroed. */
 void commit_changed(struct commit *cm);
 
 /* Everything changed or written so far becomes durable; fl->done runs later,

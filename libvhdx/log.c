@@ -54,17 +54,39 @@ static void lay_out(struct log *lg)
 	lg->part_cnt = first < lg->entry_len ? 2 : 1;
 }
 
+static size_t len_max(unsigned page_cnt)
+{
+	return (size_t)(1 + page_cnt) * FMT_LOG_SECTOR;
+}
+
+bool log_may_join(const struct log *lg, unsigned cnt)
+{
+	return lg->last_len && lg->last_len + len_max(cnt) +
+				       len_max(lg->page_max) <= lg->len;
+}
+
+/* The entry in buf is the last one from now on. */
+static void move_on(struct log *lg, bool join)
+{
+	ASSERT(lg->live_len + lg->entry_len <= lg->len);
+	lg->live_len = lg->entry_len + (join ? lg->last_len : 0);
+	lg->last = lg->head;
+	lg->last_len = lg->entry_len;
+	lg->seq++;
+	lg->head = (uint32_t)((lg->head + lg->entry_len) % lg->len);
+}
+
 void log_build(struct log *lg, struct mpage *const *pages, unsigned cnt,
-	       uint64_t flushed_len, uint64_t last_len)
+	       uint64_t file_len, bool join)
 {
 	uint8_t *sector = lg->buf + FMT_LOG_SECTOR;
 	struct fmt_log_entry h = {
-		.tail = lg->head,
+		.tail = join ? lg->last : lg->head,
 		.seq = lg->seq,
 		.desc_cnt = cnt,
 		.log = lg->guid,
-		.flushed_len = flushed_len,
-		.last_len = last_len,
+		.flushed_len = file_len,
+		.last_len = file_len,
 	};
 
 	ASSERT(cnt >= 1 && cnt <= lg->page_max);
@@ -90,6 +112,5 @@ void log_build(struct log *lg, struct mpage *const *pages, unsigned cnt,
 	log_entry_encode(&h, lg->buf);
 	log_entry_seal(lg->buf, lg->entry_len);
 	lay_out(lg);
-	lg->seq++;
-	lg->head = (uint32_t)((lg->head + lg->entry_len) % lg->len);
+	move_on(lg, join);
 }

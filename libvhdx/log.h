@@ -4,10 +4,12 @@
  * knows where in the ring it goes. No I/O here; commit.c writes what
  * log_build() lays out, and owns every ordering rule.
  *
- * Every entry names itself as tail, because commit.c starts an entry only when
- * everything the entries before it carry is durable at home. So the ring holds
- * at most one live entry, and a new one (never longer than half the ring)
- * cannot touch it: there is no "log full".
+ * An entry names itself as tail, if everything the entries before it carry is
+ * durable at home, or else the entry before it. So at most two entries are
+ * live, and the next one must not touch them: it could be torn, and they be
+ * needed. log_may_join() leaves room for the longest that may come, and one
+ * live entry does so by itself, for none is longer than half the ring. Hence
+ * there is no "log full".
  */
 #ifndef LOG_H
 #define LOG_H
@@ -22,6 +24,9 @@ struct log {
 	uint64_t seq;	     /* of the next entry */
 	uint32_t head;	     /* in the ring, where the next entry goes */
 	unsigned page_max;   /* pages an entry can carry */
+	uint32_t last;	     /* in the ring, the entry before; see last_len */
+	size_t last_len;     /* 0: there is none */
+	size_t live_len;     /* from its tail to head */
 	uint8_t *buf;	     /* owned; the entry being built */
 	size_t entry_len;    /* of the entry in buf */
 	struct iovec iov[2]; /* its parts: up to the ring's end, and wrapped */
@@ -34,9 +39,13 @@ int log_init(struct log *lg, const struct fmt_header *hdr,
 	     struct vhdx_err *e) must_check;
 void log_fini(struct log *lg);
 
-/* Lays out an entry that carries cnt pages (1..page_max) and the two file
- * sizes (bytes, MiB multiples), then moves head on. */
+/* There is an entry that one of cnt pages may name as its tail. */
+bool log_may_join(const struct log *lg, unsigned cnt);
+
+/* Lays out an entry that carries cnt pages (1..page_max) and the size of the
+ * file (bytes, MiB multiple), then moves head on. join: its tail is the entry
+ * before. */
 void log_build(struct log *lg, struct mpage *const *pages, unsigned cnt,
-	       uint64_t flushed_len, uint64_t last_len);
+	       uint64_t file_len, bool join);
 
 #endif

@@ -16,7 +16,9 @@
 	M(COMMIT_LOG_SYNC, \
 	  "C2: a log entry is durable before its pages go home") \
 	M(COMMIT_HOME_SYNC, \
-	  "C3: the pages of an entry are durable at home before the next one") \
+	  "C3: an entry is the tail until its pages are durable at home") \
+	M(JOIN_FRESH, \
+	  "C9: one sync for both only where their order cannot be seen") \
 	M(LOG_BEFORE_GUID, \
 	  "C4: LogGuid enters the headers after the entry that carries it") \
 	M(CLOSE_HOME_SYNC, \

@@ -25,7 +25,8 @@
 #define VI_ALLOCS 256u	   /* blocks being allocated at once */
 #define VI_FREED 4096u	   /* freed ranges waiting to become durable */
 #define VI_SLICE_MAX 16u   /* pages of bits: 256 MiB blocks, 512 byte sectors */
-#define VI_GROW_LEN (32 * MIB)
+#define VI_GROW_LEN (64 * MIB) /* a step of growth, at least */
+#define VI_GROW_MAX (4 * GIB)
 
 enum session {
 	SESSION_CLEAN,	  /* not a byte of the file changed yet */
@@ -91,6 +92,7 @@ struct vhdx_image {
 	bool session_sized;   /* the file is whole MiB, regions are mended */
 	bool file_guid_fresh; /* FileWriteGuid was changed since opening */
 	bool growing;	      /* a size change under way or asked for */
+	bool grows_little;    /* the host has refused a large step */
 	bool reclaiming;      /* a punch under way */
 	bool keep_freed;      /* freed space is about to be used again, or cut
 				 off: it is not punched */

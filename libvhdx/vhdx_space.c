@@ -171,7 +171,12 @@ static void grow_done(struct file_io *io)
 	struct vhdx_image *vi = container_of(io, struct vhdx_image, grow_io);
 	struct list all;
 
-	vi->growing = false;
+	if (io->res && !vi->grows_little) {
+		vi->grows_little = true;
+		grow_start(&vi->grow_task);
+		return;
+	}
+	vi->growing = vi->grows_little = false;
 	if (io->res) {
 		grow_failed(vi, &io->err);
 		return;
@@ -189,17 +194,35 @@ static void grow_done(struct file_io *io)
 	}
 }
 
+/*
+ * All that wait share a step, and it grows with the file: a step ends rounds
+ * that need not wait for a sync otherwise (C9), and holds up every writer. It
+ * costs no space on the host, and closing gives back what nobody used. Just
+ * what is asked for, where the host refuses more: it may know a limit.
+ */
+static uint64_t step_len(const struct vhdx_image *vi)
+{
+	uint64_t block_len = vi->img.block_len;
+
+	if (vi->grows_little)
+		return block_len;
+	return u64_max(block_len,
+		       u64_min(VI_GROW_MAX,
+			       u64_max(VI_GROW_LEN,
+				       vi->space.mib_cnt / 4 * MIB)));
+}
+
 void grow_start(struct loop_task *t)
 {
 	struct vhdx_image *vi = container_of(t, struct vhdx_image, grow_task);
-	uint64_t len = u64_max(VI_GROW_LEN, vi->img.block_len);
+	uint64_t len = step_len(vi);
 	struct vhdx_err e;
 
 	vi->grow_io.op = FILE_TRUNCATE;
 	vi->grow_io.done = grow_done;
 	vi->grow_io.off = vi->space.mib_cnt * MIB + len;
 	if (space_reserve(&vi->space, vi->grow_io.off, &e)) {
-		vi->growing = false;
+		vi->growing = vi->grows_little = false;
 		grow_failed(vi, &e);
 		return;
 	}
@@ -247,6 +270,7 @@ static void punch_done(struct file_io *io)
 	struct vhdx_image *vi = container_of(io, struct vhdx_image, punch_io);
 
 	/* A host that cannot punch keeps the space; that harms nobody. */
+	commit_changed(vi->cm); /* C9 */
 	space_release(&vi->space, vi->punching.off, vi->punching.len,
 		      !io->res && io->res_punched);
 	vi->reclaiming = false;

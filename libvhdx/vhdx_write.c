@@ -15,10 +15,11 @@
  *
  *  W1  A BAT entry enters its page after the payload write that needs it has
  *      completed. So every page snapshot names blocks whose payload a sync
- *      submitted now covers (C1).
+ *      submitted now covers (C1), be it before the entry or with it (C9).
  *  W2  A new block reads as zeros everywhere, on the host, before any payload
  *      goes into it: fresh space does, stale space is zeroed first. So sectors
- *      nobody wrote never show another block's data.
+ *      nobody wrote never show another block's data. Growing, punching and
+ *      zeroing are counted by commit_changed(): durable before an entry.
  *  W3  Space that a page change frees is handed out again only after that
  *      change is durable (vhdx_space.c): else a power failure would leave the
  *      old owner pointing at the new owner's data.
@@ -177,6 +178,12 @@ void alloc_failed(struct alloc *al, const struct vhdx_err *err)
 	}
 }
 
+static void alloc_zeroed(struct alloc *al)
+{
+	commit_changed(al->vi->cm); /* C9 */
+	alloc_ready(al);
+}
+
 static void zero_done(struct file_io *io);
 
 /* W2. A hole is the cheapest zero; where the host has none, write them. */
@@ -199,7 +206,7 @@ static void zero_done(struct file_io *io)
 	else if (io->res)
 		alloc_failed(al, &io->err);
 	else
-		alloc_ready(al);
+		alloc_zeroed(al);
 }
 
 /* Finds space; true if the block is ready at once, else its waiters are woken
@@ -399,12 +406,24 @@ bool vhdx_map_write(struct image *img, struct image_map *m)
 	return session_enter(m, write_retry);
 }
 
+/* C9: the page change of m shows something else, if the payload is not there,
+ * than what the disk read before. */
+static bool depends_on_order(struct image_map *m)
+{
+	return vi_of(m->img)->layout.has_parent &&
+	       (m->claim || vmap_of(m)->bits_page);
+}
+
 bool vhdx_end_write(struct image *img, struct image_map *m, bool ok)
 {
 	struct vhdx_image *vi = vi_of(img);
 	struct alloc *al = m->claim;
 
-	commit_wrote(vi->cm); /* a failed write may have written a part */
+	/* A failed write may have written a part. */
+	if (depends_on_order(m))
+		commit_wrote(vi->cm);
+	else
+		commit_wrote_freely(vi->cm);
 	m->res = 0;
 	m->claim = NULL;
 	if (al) {

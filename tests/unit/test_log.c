@@ -40,7 +40,7 @@ static void an_entry_gives_back_the_pages_it_carries(void)
 	struct fmt_log_desc d;
 
 	begin(MIB);
-	log_build(&lg, pages, 126, 5 * MIB, 7 * MIB);
+	log_build(&lg, pages, 126, 5 * MIB, false);
 	T_EQ_U64(verify().desc_cnt, 126);
 	for (unsigned i = 0; i < 126; i++) {
 		T_OK(log_desc_decode(lg.buf + 64 + i * 32, 0, 1, &d, &t_err));
@@ -58,7 +58,7 @@ static void an_empty_page_takes_a_descriptor_and_no_sector(void)
 
 	begin(MIB);
 	memset(data[1], 0, 4096);
-	log_build(&lg, pages, 3, 0, 0);
+	log_build(&lg, pages, 3, 0, false);
 	T_EQ_U64(verify().len, 3 * 4096);
 	T_OK(log_desc_decode(lg.buf + 64 + 32, 0, 1, &d, &t_err));
 	T_TRUE(d.zero && d.zero_len == 4096 && d.file_off == pages[1]->off);
@@ -74,7 +74,8 @@ static void a_new_entry_never_touches_its_predecessor(void)
 		uint64_t head = lg.head;
 
 		log_build(&lg, pages,
-			  1 + (unsigned)t_rand_below(&seed, lg.page_max), 0, 0);
+			  1 + (unsigned)t_rand_below(&seed, lg.page_max), 0,
+			  false);
 		/* Distance from the end of the last to its start, around. */
 		T_EQ_U64(head, (start + len) % lg.len);
 		T_TRUE(len + lg.entry_len < lg.len);
@@ -85,12 +86,39 @@ static void a_new_entry_never_touches_its_predecessor(void)
 	log_fini(&lg);
 }
 
+/* While one is written the last durable one may still be needed, and its tail:
+ * whatever comes, the longest entry too. */
+static void no_entry_touches_what_the_last_one_needs(void)
+{
+	uint64_t seed = 1, need = 0, tail = 0;
+	unsigned joined = 0;
+
+	begin(MIB);
+	for (int i = 0; i < 2000; i++) {
+		unsigned cnt = 1 + (unsigned)t_rand_below(&seed,
+			i % 9 ? 12 : lg.page_max);
+		bool join = log_may_join(&lg, cnt) && i % 5;
+		uint32_t head = lg.head, last = lg.last;
+
+		log_build(&lg, pages, cnt, 0, join);
+		/* From the tail it named to its end, and the new one. */
+		T_EQ_U64(head, (tail + need) % lg.len);
+		T_TRUE(need + lg.entry_len <= lg.len);
+		tail = verify().tail;
+		T_EQ_U64(tail, join ? last : head);
+		need = (lg.head + lg.len - tail) % lg.len;
+		joined += join;
+	}
+	T_TRUE(joined > 1000);
+	log_fini(&lg);
+}
+
 static void an_entry_wraps_at_the_end_of_the_ring(void)
 {
 	begin(MIB);
 	for (int i = 0; i < 2; i++)
-		log_build(&lg, pages, 126, 0, 0);
-	log_build(&lg, pages, 9, 0, 0);
+		log_build(&lg, pages, 126, 0, false);
+	log_build(&lg, pages, 9, 0, false);
 	T_EQ_U64(lg.part_cnt, 2);
 	T_EQ_U64(lg.part_off[0], 3 * MIB + 254 * 4096);
 	T_EQ_U64(lg.iov[0].iov_len, 2 * 4096);
@@ -104,8 +132,8 @@ static void an_entry_that_ends_with_the_ring_does_not_wrap(void)
 {
 	begin(MIB);
 	for (int i = 0; i < 2; i++)
-		log_build(&lg, pages, 126, 0, 0);
-	log_build(&lg, pages, 1, 0, 0);
+		log_build(&lg, pages, 126, 0, false);
+	log_build(&lg, pages, 1, 0, false);
 	T_EQ_U64(lg.part_cnt, 1);
 	T_EQ_U64(lg.head, 0);
 	log_fini(&lg);
@@ -122,6 +150,7 @@ static const struct t_test tests[] = {
 	T_TEST(an_entry_gives_back_the_pages_it_carries),
 	T_TEST(an_empty_page_takes_a_descriptor_and_no_sector),
 	T_TEST(a_new_entry_never_touches_its_predecessor),
+	T_TEST(no_entry_touches_what_the_last_one_needs),
 	T_TEST(an_entry_wraps_at_the_end_of_the_ring),
 	T_TEST(an_entry_that_ends_with_the_ring_does_not_wrap),
 	T_TEST(a_log_too_short_to_write_is_refused),
