@@ -27,6 +27,7 @@
 #define VI_SLICE_MAX 16u   /* pages of bits: 256 MiB blocks, 512 byte sectors */
 #define VI_GROW_LEN (64 * MIB) /* a step of growth, at least */
 #define VI_GROW_MAX (4 * GIB)
+#define VI_OFFER_LEN (32 * MIB) /* of it are offered at a time */
 
 enum session {
 	SESSION_CLEAN,	  /* not a byte of the file changed yet */
@@ -214,6 +215,9 @@ int vhdx_load_locator(struct vhdx_image *vi, struct locator *out, uint64_t *off,
 /* Blocking; settled. What the file says about itself is read anew. */
 int vhdx_reload(struct vhdx_image *vi, struct vhdx_err *e) must_check;
 
+/* As space_alloc(); false: the file must grow. */
+bool space_find(struct vhdx_image *vi, uint64_t len, uint64_t *off,
+		bool *zero) must_check;
 /* Calls alloc_retry() for al when the file has grown, or alloc_failed(). */
 void space_wait_growth(struct vhdx_image *vi, struct alloc *al);
 void alloc_retry(struct alloc *al);

@@ -114,7 +114,7 @@ static void make_bitmap(struct alloc *al)
 	struct vhdx_image *vi = al->vi;
 	bool zero;
 
-	if (!space_alloc(&vi->space, MIB, &al->bitmap_off, &zero)) {
+	if (!space_find(vi, MIB, &al->bitmap_off, &zero)) {
 		space_wait_growth(vi, al);
 		return;
 	}

@@ -152,6 +152,26 @@ int vhdx_session(struct vhdx_image *vi, bool visible, struct vhdx_err *e)
 
 /* ---- growth -------------------------------------------------------------- */
 
+/* What lies between the end of the map and that of the file is new: W5 holds
+ * for it, and it reads as zeros. */
+static bool offer_more(struct vhdx_image *vi, uint64_t len)
+{
+	uint64_t end = vi->space.mib_cnt * MIB + u64_max(VI_OFFER_LEN, len);
+
+	if (end > vi->img.file->size)
+		return false;
+	space_grow(&vi->space, end);
+	return true;
+}
+
+/* What was freed is used again before the file's new end is: else large steps
+ * would leave large files. */
+bool space_find(struct vhdx_image *vi, uint64_t len, uint64_t *off, bool *zero)
+{
+	return space_alloc(&vi->space, len, off, zero) ||
+	       (offer_more(vi, len) && space_alloc(&vi->space, len, off, zero));
+}
+
 static void grow_failed(struct vhdx_image *vi, const struct vhdx_err *err)
 {
 	struct list all;
@@ -171,7 +191,7 @@ static void grow_done(struct file_io *io)
 	struct vhdx_image *vi = container_of(io, struct vhdx_image, grow_io);
 	struct list all;
 
-	if (io->res && !vi->grows_little) {
+	if (io->res == VHDX_E_NOSPC && !vi->grows_little) {
 		vi->grows_little = true;
 		grow_start(&vi->grow_task);
 		return;
@@ -183,7 +203,6 @@ static void grow_done(struct file_io *io)
 	}
 	if (!MUTATED(GROWTH_COUNTS))
 		commit_changed(vi->cm); /* W5 */
-	space_grow(&vi->space, io->off);
 	list_init(&all);
 	list_splice(&all, &vi->grow_queue);
 	while (!list_empty(&all)) {
@@ -205,7 +224,7 @@ static uint64_t step_len(const struct vhdx_image *vi)
 	uint64_t block_len = vi->img.block_len;
 
 	if (vi->grows_little)
-		return block_len;
+		return u64_max(VI_OFFER_LEN, block_len);
 	return u64_max(block_len,
 		       u64_min(VI_GROW_MAX,
 			       u64_max(VI_GROW_LEN,

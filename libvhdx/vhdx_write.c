@@ -216,8 +216,8 @@ static bool find_space(struct alloc *al)
 	struct vhdx_image *vi = al->vi;
 	bool zero = false;
 
-	if (!al->own && !space_alloc(&vi->space, vi->img.block_len,
-				     &al->file_off, &zero)) {
+	if (!al->own && !space_find(vi, vi->img.block_len, &al->file_off,
+				    &zero)) {
 		space_wait_growth(vi, al);
 		return false;
 	}

@@ -141,7 +141,7 @@ static unsigned asked(enum file_op op, unsigned from)
 	return file_trace_count(trace, op, from);
 }
 
-/* ---- order ----------------------------------------------------------------*/
+/* ---- order --------------------------------------------------------------- */
 
 static void a_sequential_writer_gets_one_piece_of_the_file(void)
 {
@@ -184,7 +184,7 @@ static void freed_space_is_used_again_in_order(void)
 	end();
 }
 
-/* ---- growth ---------------------------------------------------------------*/
+/* ---- growth -------------------------------------------------------------- */
 
 static void the_file_grows_in_few_steps(void)
 {
@@ -219,7 +219,7 @@ static void a_host_that_refuses_a_large_step_gets_small_ones(void)
 	end();
 }
 
-/* ---- zeros ----------------------------------------------------------------*/
+/* ---- zeros --------------------------------------------------------------- */
 
 static void space_from_growth_is_not_zeroed(void)
 {
@@ -246,7 +246,7 @@ static void space_used_again_is_punched_once_and_not_written(void)
 	end();
 }
 
-/* ---- order of payload and metadata (C9) ------------------------------------*/
+/* ---- order of payload and metadata (C9) ---------------------------------- */
 
 static unsigned syncs_of_flush(void)
 {
