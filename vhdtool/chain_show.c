@@ -83,7 +83,7 @@ static void print_layer(const struct layer *l, unsigned depth)
 {
 	char size[OUT_SIZE_LEN], file[OUT_SIZE_LEN], id[OUT_GUID_LEN];
 	bool raw = l->info.format == VHDX_FORMAT_RAW;
-	printf("%u: %s: %s%s%s, %s, file of %s", depth, l->path,
+	printf("%u: %s: %s%s%s, %s, file of %s", depth, out_clean(l->path),
 	       raw ? "" : vhdx_type_name(l->info.type), raw ? "" : " ",
 	       vhdx_format_name(l->info.format),
 	       out_human(l->info.size_len, size),

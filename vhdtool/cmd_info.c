@@ -84,7 +84,7 @@ static const uint8_t *link_id(const struct vhdx_info *i)
 static void print_parent(const struct parent *p)
 {
 	if (p->open) {
-		printf("%-18s %s\n", "parent:", p->path);
+		printf("%-18s %s\n", "parent:", out_clean(p->path));
 		print_guid("parent's id:", link_id(&p->info), p->info.format);
 	}
 	if (p->broken.code)
@@ -95,7 +95,7 @@ static void print_parent(const struct parent *p)
 static void print_text(const char *path, const struct vhdx_info *i,
 		       const struct parent *p)
 {
-	printf("%-18s %s\n", "file:", path);
+	printf("%-18s %s\n", "file:", out_clean(path));
 	printf("%-18s %s%s%s\n", "format:", vhdx_format_name(i->format),
 	       *type_name(i) ? ", " : "", type_name(i));
 	print_parent(p);

@@ -32,7 +32,7 @@ static void print_row(const struct vhdx_extent *x)
 	       kind_name[x->kind]);
 	if (x->kind == VHDX_EXTENT_DATA)
 		printf("     %5u %16ju  %s", x->depth, (uintmax_t)x->host_off,
-		       x->host_path);
+		       out_clean(x->host_path));
 	putchar('\n');
 }
 

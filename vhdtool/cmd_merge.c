@@ -86,7 +86,7 @@ static void print_paths(const json_t *list, const char *what)
 	size_t i;
 	const json_t *v;
 	json_array_foreach(list, i, v)
-		printf("%s: %s\n", json_string_value(v), what);
+		printf("%s: %s\n", out_clean(json_string_value(v)), what);
 }
 
 static void print_layers(const struct job *j)
@@ -102,7 +102,7 @@ static void print_layers(const struct job *j)
 			json_object_get(v, "data"));
 		uint64_t zero_len = (uint64_t)json_integer_value(
 			json_object_get(v, "zeros"));
-		printf("%s: %s of data and %s of zeros, %s\n", path,
+		printf("%s: %s of data and %s of zeros, %s\n", out_clean(path),
 		       out_size(data_len, data), out_size(zero_len, zeros),
 		       json_is_true(json_object_get(v, "removed")) ?
 		       dry ? "would be removed" : "removed" : "kept");
@@ -114,11 +114,11 @@ static void print_text(const struct job *j, const struct vhdx_merge_result *r)
 	char a[OUT_SIZE_LEN], b[OUT_SIZE_LEN];
 	bool dry = j->args->dry_run;
 	if (!j->target) /* only links and names were left to do */
-		printf("%s: the merge %s\n", j->child,
+		printf("%s: the merge %s\n", out_clean(j->child),
 		       dry ? "would be finished" : "is finished");
 	else
 		printf("%s %s into %s%s\n", dry ? "would merge" : "merged",
-		       j->child, j->target, r->resumed ?
+		       out_clean(j->child), out_clean(j->target), r->resumed ?
 		       ", a merge that was cut off" : "");
 	print_layers(j);
 	print_paths(j->grandchildren, dry ? "its child, would be re-linked" :

@@ -36,6 +36,8 @@ static int print_text(const char *child, const char *parent,
 {
 	char id[OUT_GUID_LEN];
 	out_guid(r->id, r->format, id);
+	child = out_clean(child);
+	parent = out_clean(parent);
 	const char *proof = r->id_matched ? "as the child names it"
 					  : "not the one that the child named";
 	if (a->dry_run)

@@ -15,7 +15,7 @@ static const char *const severity_name[] = {
 static void print_one(const char *subject, const struct vhdx_finding *f)
 {
 	if (subject)
-		printf("%s: ", subject);
+		printf("%s: ", out_clean(subject));
 	printf("%s: %s", severity_name[f->severity], f->text);
 	bool has_off = f->off != UINT64_MAX;
 	const char *obj = f->obj == VHDX_OBJ_NONE ? "" : vhdx_obj_name(f->obj);
@@ -75,7 +75,8 @@ void finding_summary(const char *path, const struct tally *t,
 		     const struct vhdx_check_result *r)
 {
 	char buf[OUT_SIZE_LEN];
-	printf("%s: %s, ", path, vhdx_format_name(r->format));
+	printf("%s: %s, ", out_clean(path),
+	       vhdx_format_name(r->format));
 	printf("%s allocated", out_count(r->blocks_allocated, "block",
 					 "blocks", buf));
 	if (r->leaked_len)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,20 @@ const char *out_guid(const uint8_t id[16], enum vhdx_format format,
 		uint8_t b = id[format == VHDX_FORMAT_VHD ? i : mixed[i]];
 		p += snprintf(p, 3, "%02x", b);
 	}
+	return buf;
+}
+
+const char *out_clean(const char *text)
+{
+	static char bufs[4][PATH_MAX];
+	static unsigned turn;
+	char *buf = bufs[turn++ % 4];
+	size_t n = 0;
+	for (const char *p = text; *p && n < sizeof(bufs[0]) - 1; p++) {
+		unsigned char c = (unsigned char)*p;
+		buf[n++] = c < 0x20 || c == 0x7f ? '?' : *p;
+	}
+	buf[n] = '\0';
 	return buf;
 }
 

@@ -27,6 +27,10 @@ const char *out_count(uint64_t cnt, const char *one, const char *many,
 const char *out_guid(const uint8_t id[16], enum vhdx_format format,
 		     char buf[OUT_GUID_LEN]);
 
+/* A name or text from outside, for print: control characters become '?', or it
+ * could move the cursor or fake a line. Good until the fourth call after. */
+const char *out_clean(const char *text);
+
 /* An integer, or a string of digits where JSON's integers end (2^63). */
 json_t *out_u64(uint64_t v);
 
