@@ -109,6 +109,8 @@ static int begin(struct loop *loop, const char *path,
 		rc = newfile_begin(loop, path, o->force, n, f, e);
 	if (rc)
 		goto out;
+	if (o->no_sync)
+		newfile_no_sync(*n, *f);
 	rc = parent ? fill_child(*f, path, o, parent->layers[0], e)
 		    : fill(*f, o, e);
 	if (rc) {

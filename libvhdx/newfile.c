@@ -10,7 +10,8 @@
  * directly. `tmp` is the temporary name while it exists, else empty.
  *
  * N1  The content is durable before it has the final name, and the change of
- *     the folder is durable before newfile_commit() returns 0.
+ *     the folder is durable before newfile_commit() returns 0 - unless nobody
+ *     wants to wait for that (newfile_no_sync).
  * N2  The final name changes by one linkat, renameat or renameat2 call.
  */
 #include "newfile.h"
@@ -28,6 +29,7 @@
 struct newfile {
 	char *path; /* as the caller gave it, for messages */
 	bool force;
+	bool no_sync;
 	int dir_fd;
 	int fd;	    /* a duplicate: outlives the struct file, keeps the lock */
 	int old_fd; /* the file to be replaced, locked; or -1 */
@@ -258,6 +260,11 @@ int newfile_begin(struct loop *l, const char *path, bool force,
 	return 0;
 }
 
+void newfile_no_sync(struct newfile *n, struct file *f)
+{
+	n->no_sync = f->no_sync = true;
+}
+
 /* ---- commit ------------------------------------------------------------ */
 
 static int fsync_retry(int fd)
@@ -335,7 +342,7 @@ static int commit(struct newfile *n, struct vhdx_err *e)
 {
 	int rc, en;
 
-	if (fsync_retry(n->fd) != 0)
+	if (!n->no_sync && fsync_retry(n->fd) != 0)
 		return sys_failed(n, errno, "sync", e);
 	rc = n->force ? hold_old(n, e) : 0;
 	if (rc)
@@ -350,7 +357,7 @@ static int commit(struct newfile *n, struct vhdx_err *e)
 			return sys_failed(n, en, "give it its name", e);
 	}
 	/* EINVAL: a file system that has no such thing. */
-	if (fsync_retry(n->dir_fd) != 0 && errno != EINVAL)
+	if (!n->no_sync && fsync_retry(n->dir_fd) != 0 && errno != EINVAL)
 		return sys_failed(n, errno, "the file is complete, but making "
 				  "its name durable failed", e);
 	return 0;

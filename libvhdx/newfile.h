@@ -28,6 +28,10 @@ int newfile_begin(struct loop *l, const char *path, bool force,
  * the last step failed; the text says so. */
 int newfile_commit(struct newfile *n, struct vhdx_err *e) must_check;
 
+/* From now on nothing waits for the host to make it durable: neither syncs of
+ * f, which is n's, nor newfile_commit(). */
+void newfile_no_sync(struct newfile *n, struct file *f);
+
 void newfile_abort(struct newfile *n); /* NULL allowed; frees n */
 
 /* As on a file system without O_TMPFILE. */

@@ -23,6 +23,7 @@ struct convert_args {
 	int progress;
 	bool chs_size;
 	bool dry_run;
+	bool no_sync;
 };
 
 struct job {
@@ -117,6 +118,7 @@ static int plan(struct job *j)
 			     &j->host_len);
 	if (status)
 		return status;
+	j->opts.no_sync = j->args->no_sync;
 	warn_of_sectors(j);
 	return check_space(j);
 }
@@ -170,6 +172,9 @@ static int to_file(struct job *j)
 	}
 	printf("data %s: %s%s\n", j->args->dry_run ? "to copy" : "copied",
 	       j->args->dry_run ? "at most " : "", out_size(j->data_len, len));
+	if (j->opts.no_sync && !j->args->dry_run)
+		printf("not synced: not safe from a power failure before "
+		       "the host has written it all\n");
 	return STATUS_OK;
 }
 
@@ -226,6 +231,8 @@ static const struct opt options[] = {
 	  "HOW", "auto (a line on a terminal), json or none", progress_modes },
 	{ "dry-run", OPT_FLAG, offsetof(struct convert_args, dry_run), NULL,
 	  "only say what would be made and what it needs", NULL },
+	{ "no-sync", OPT_FLAG, offsetof(struct convert_args, no_sync), NULL,
+	  "do not wait until DST is durable (see below)", NULL },
 	OPT_SEARCH(struct convert_args, search),
 	OPT_END
 };
@@ -239,9 +246,12 @@ const struct cmd cmd_convert = {
 		 "within a format, block sizes are those of SRC\nunless told. "
 		 "Only data is copied: zeros take no space in a dynamic or raw "
 		 "target.\nDST appears under its name complete and durable, or "
-		 "not at all; Ctrl-C leaves\nnothing behind. DST can be - for "
-		 "raw content on standard output. A child is copied with "
-		 "all\nthat its parents hold.\n",
+		 "not at all; Ctrl-C leaves\nnothing behind. With --no-sync it "
+		 "appears complete, but a power failure can damage\nit, and not "
+		 "visibly so, until the host has written all of it or `sync "
+		 "DST` has\nended; what --force replaced may be gone then, too. "
+		 "DST can be - for raw content\non standard output. A child is "
+		 "copied with all that its parents hold.\n",
 	.opts = options,
 	.exec = exec_convert,
 };
