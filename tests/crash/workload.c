@@ -4,12 +4,14 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "memory_blk.h"
 #include "t.h"
 
 struct wl_req {
 	struct vhdx_req req;
 	struct workload *w;
 	struct iovec iov[2];
+	struct vhdx_copy copy;
 	struct vhdx_err err;
 	uint32_t op;
 	uint8_t buf[];
@@ -51,7 +53,7 @@ static void fail(struct workload *w, const char *fmt, ...)
 static const char *const op_names[] = {
 	[VHDX_OP_READ] = "read", [VHDX_OP_WRITE] = "write",
 	[VHDX_OP_FLUSH] = "flush", [VHDX_OP_DISCARD] = "discard",
-	[VHDX_OP_WRITE_ZEROES] = "write-zeroes",
+	[VHDX_OP_WRITE_ZEROES] = "write-zeroes", [VHDX_OP_COPY] = "copy",
 };
 
 static void check_result(struct workload *w, struct wl_req *r)
@@ -248,6 +250,11 @@ static void submit(struct workload *w, struct vhdx_blk *blk, enum vhdx_op op,
 			    w->pos(w->pos_arg));
 	if (op == VHDX_OP_WRITE)
 		model_fill(w->model, r->op, r->buf);
+	if (op == VHDX_OP_WRITE && r->op % 4 == 3) { /* another way to write */
+		r->req.op = VHDX_OP_COPY;
+		r->copy = memory_blk_copy(r->buf);
+		r->req.copy = &r->copy;
+	}
 	w->in_flight++;
 	vhdx_blk_submit(blk, &r->req);
 }
