@@ -174,10 +174,10 @@ struct vhdx_create_opts {
 	uint32_t sector_len;	  /* default 512 */
 	uint32_t physical_sector_len; /* default 4096 VHDX, 512 VHD */
 	bool force;		  /* replace an existing file */
-	bool no_sync;		  /* neither flushes nor the end wait for the
-				   * host: every program sees a whole image, but a
-				   * power failure can damage it, and not visibly
-				   * so, until the host has written all of it */
+	/* Neither flushes nor the end wait for the host: every program sees a
+	 * whole image, but a power failure can damage it, and not visibly so,
+	 * until the host has written all of it. */
+	bool no_sync;
 	/* DIFFERENCING only: the parent, and where to look for its parents. It
 	 * is opened read-only with its whole chain, and must not be written to
 	 * any more as long as the child is to be used. */

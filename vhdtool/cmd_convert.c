@@ -247,11 +247,11 @@ const struct cmd cmd_convert = {
 		 "Only data is copied: zeros take no space in a dynamic or raw "
 		 "target.\nDST appears under its name complete and durable, or "
 		 "not at all; Ctrl-C leaves\nnothing behind. With --no-sync it "
-		 "appears complete, but a power failure can damage\nit, and not "
-		 "visibly so, until the host has written all of it or `sync "
-		 "DST` has\nended; what --force replaced may be gone then, too. "
-		 "DST can be - for raw content\non standard output. A child is "
-		 "copied with all that its parents hold.\n",
+		 "appears complete, but a power failure can damage\nit, and "
+		 "not visibly so, until the host has written all of it or "
+		 "`sync DST` has\nended; what --force replaced may be gone "
+		 "then, too. DST can be - for raw content\non standard output. "
+		 "A child is copied with all that its parents hold.\n",
 	.opts = options,
 	.exec = exec_convert,
 };
