@@ -15,6 +15,7 @@ MAKEFLAGS += --no-builtin-rules
 
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
+SBINDIR ?= $(PREFIX)/sbin
 LIBEXECDIR ?= $(PREFIX)/libexec/vhdkit
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
@@ -149,6 +150,11 @@ quickstart:
 put = $(if $(strip $(3)),$(Q)install -d '$(DESTDIR)$(2)' && \
 	install -m $(1) $(3) '$(DESTDIR)$(2)')
 
+# The name that mount(8) and /etc/fstab look for.
+put_mount = $(if $(filter %/vhdfuse,$(PROGRAMS)),$(Q)install -d \
+	'$(DESTDIR)$(SBINDIR)' && ln -sfr '$(DESTDIR)$(BINDIR)/vhdfuse' \
+	'$(DESTDIR)$(SBINDIR)/mount.vhdfuse')
+
 pc_EDIT := -e 's|@prefix@|$(PREFIX)|; s|@version@|$(VERSION)|' \
 	-e 's|@libdir@|$(LIBDIR)|; s|@includedir@|$(INCLUDEDIR)|'
 
@@ -159,6 +165,7 @@ install: all
 install-files:
 	$(call put,755,$(BINDIR),$(PROGRAMS))
 	$(call put,755,$(LIBEXECDIR),$(HELPERS))
+	$(call put_mount)
 	$(call put,644,$(INCLUDEDIR),$(libvhdx_PUBLIC))
 	$(call put,644,$(LIBDIR),$(B)/libvhdx.a)
 	$(call put,755,$(LIBDIR),$(B)/$(libvhdx_REAL))
@@ -176,6 +183,7 @@ install-files:
 uninstall:
 	$(Q)rm -f $(PROGRAMS:$(B)/bin/%='$(DESTDIR)$(BINDIR)/%') \
 		$(HELPERS:$(B)/bin/%='$(DESTDIR)$(LIBEXECDIR)/%') \
+		'$(DESTDIR)$(SBINDIR)/mount.vhdfuse' \
 		$(libvhdx_PUBLIC:libvhdx/%='$(DESTDIR)$(INCLUDEDIR)/%') \
 		$(foreach f,a so $(libvhdx_SONAME:libvhdx.%=%) \
 			$(libvhdx_REAL:libvhdx.%=%), \

@@ -23,10 +23,16 @@ static struct mnt *mnt_of(fuse_req_t freq)
 	return fuse_req_userdata(freq);
 }
 
-/* An open file keeps its node in fh; info.json its text. */
-static struct node *opened(const struct fuse_file_info *fi)
+/* An open file. */
+struct handle {
+	struct node *node;
+	bool writes;
+	char *text; /* INFO: as it was when opened */
+};
+
+static struct handle *opened(const struct fuse_file_info *fi)
 {
-	return (struct node *)(uintptr_t)fi->fh;
+	return (struct handle *)(uintptr_t)fi->fh;
 }
 
 /* ---- the session -------------------------------------------------------- */
@@ -235,75 +241,68 @@ full:
 
 /* ---- opening and closing ------------------------------------------------ */
 
-static void open_info(fuse_req_t freq, struct node *n,
-		      struct fuse_file_info *fi)
-{
-	char *text = strdup(mnt_of(freq)->info);
-	if ((fi->flags & O_ACCMODE) != O_RDONLY || !text) {
-		free(text);
-		fuse_reply_err(freq, text ? EACCES : ENOMEM);
-		return;
-	}
-	fi->fh = (uintptr_t)text;
-	fi->direct_io = 1;
-	n->opens++;
-	if (fuse_reply_open(freq, fi) != 0) {
-		n->opens--;
-		free(text);
-	}
-}
-
 /* libfuse 3.14 has no name yet for parallel direct writes; the kernel does. */
-static int reply_open(fuse_req_t freq, const struct fuse_file_info *fi)
+static int reply_open(fuse_req_t freq, struct handle *h, bool direct, bool keep)
 {
-	struct fuse_open_out out = { .fh = fi->fh };
-	if (fi->direct_io)
+	struct fuse_open_out out = { .fh = (uintptr_t)h };
+	if (direct)
 		out.open_flags |= FOPEN_DIRECT_IO |
 				  FOPEN_PARALLEL_DIRECT_WRITES;
-	if (fi->keep_cache)
+	if (keep)
 		out.open_flags |= FOPEN_KEEP_CACHE;
 	return fuse_reply_buf(freq, (char *)&out, sizeof(out));
+}
+
+static int may_open(const struct mnt *m, const struct node *n, bool writes)
+{
+	if (!n)
+		return ENOENT;
+	if (n->kind == NODE_DIR)
+		return EISDIR;
+	if (writes && n->kind == NODE_INFO)
+		return EACCES;
+	return writes && m->geo.read_only ? EROFS : 0;
 }
 
 static void op_open(fuse_req_t freq, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct mnt *m = mnt_of(freq);
 	struct node *n = tree_by_ino(&m->tree, ino);
-	if (!n || n->kind == NODE_DIR) {
-		fuse_reply_err(freq, n ? EISDIR : ENOENT);
+	bool writes = (fi->flags & O_ACCMODE) != O_RDONLY;
+	int en = may_open(m, n, writes);
+	struct handle *h = en ? NULL : calloc(1, sizeof(*h));
+	if (h && n->kind == NODE_INFO)
+		h->text = strdup(m->info);
+	if (!h || (n->kind == NODE_INFO && !h->text)) {
+		free(h);
+		fuse_reply_err(freq, en ? en : ENOMEM);
 		return;
 	}
-	if (n->kind == NODE_INFO) {
-		open_info(freq, n, fi);
+	bool direct = m->conf->direct || h->text;
+	h->node = n;
+	h->writes = writes;
+	if (reply_open(freq, h, direct, !direct && !n->stale) != 0) {
+		free(h->text);
+		free(h);
 		return;
 	}
-	if (m->geo.read_only && (fi->flags & O_ACCMODE) != O_RDONLY) {
-		fuse_reply_err(freq, EROFS);
-		return;
-	}
-	fi->fh = (uintptr_t)n;
-	fi->direct_io = m->conf->direct;
-	fi->keep_cache = !fi->direct_io && !n->stale;
-	if (reply_open(freq, fi) != 0)
-		return;
 	n->opens++;
-	n->cached_opens += !fi->direct_io;
+	n->cached_opens += !direct;
 	n->stale = false;
 }
 
 static void op_release(fuse_req_t freq, fuse_ino_t ino,
 		       struct fuse_file_info *fi)
 {
+	(void)ino;
 	struct mnt *m = mnt_of(freq);
-	struct node *n = tree_by_ino(&m->tree, ino);
+	struct handle *h = opened(fi);
+	struct node *n = h->node;
 	fuse_reply_err(freq, 0);
-	if (!n || n->kind == NODE_DIR)
-		return;
-	if (n->kind == NODE_INFO)
-		free((char *)(uintptr_t)fi->fh);
-	else
-		n->cached_opens -= !m->conf->direct;
+	n->cached_opens -= !m->conf->direct && !h->text;
 	n->opens--;
+	free(h->text);
+	free(h);
 	tree_release(&m->tree, n);
 }
 
@@ -312,32 +311,36 @@ static void op_release(fuse_req_t freq, fuse_ino_t ino,
 static void op_read(fuse_req_t freq, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi)
 {
-	struct mnt *m = mnt_of(freq);
-	if (m->tree.info && ino == m->tree.info->ino) {
-		const char *text = (const char *)(uintptr_t)fi->fh;
-		size_t len = strlen(text), at = (size_t)off;
+	(void)ino;
+	const struct handle *h = opened(fi);
+	if (h->text) {
+		size_t len = strlen(h->text), at = (size_t)off;
 		if (at > len)
 			at = len;
-		fuse_reply_buf(freq, text + at,
+		fuse_reply_buf(freq, h->text + at,
 			       size < len - at ? size : len - at);
 		return;
 	}
-	io_read(m, freq, opened(fi), (uint64_t)off, size);
+	io_read(mnt_of(freq), freq, h->node, (uint64_t)off, size);
 }
 
 static void op_write(fuse_req_t freq, fuse_ino_t ino, const char *buf,
 		     size_t size, off_t off, struct fuse_file_info *fi)
 {
 	(void)ino;
-	io_write(mnt_of(freq), freq, opened(fi), (uint64_t)off, buf, size,
-		 (fi->flags & (O_DSYNC | O_SYNC)) != 0);
+	io_write(mnt_of(freq), freq, opened(fi)->node, (uint64_t)off, buf,
+		 size, (fi->flags & (O_DSYNC | O_SYNC)) != 0);
 }
 
+/* close(). A reader has nothing to lose, and is not to hear of writes that
+ * failed. */
 static void op_flush(fuse_req_t freq, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	(void)ino;
-	(void)fi;
-	io_flush(mnt_of(freq), freq);
+	if (opened(fi)->writes)
+		io_flush(mnt_of(freq), freq);
+	else
+		fuse_reply_err(freq, 0);
 }
 
 static void op_fsync(fuse_req_t freq, fuse_ino_t ino, int datasync,
@@ -356,7 +359,7 @@ static void op_fallocate(fuse_req_t freq, fuse_ino_t ino, int mode, off_t off,
 			 off_t len, struct fuse_file_info *fi)
 {
 	(void)ino;
-	struct node *n = opened(fi);
+	struct node *n = opened(fi)->node;
 	uint64_t start = (uint64_t)off, size = (uint64_t)len;
 	bool keep = mode & FALLOC_FL_KEEP_SIZE;
 	int what = mode & ~FALLOC_FL_KEEP_SIZE;
@@ -379,11 +382,12 @@ static void op_fallocate(fuse_req_t freq, fuse_ino_t ino, int mode, off_t off,
 static void op_lseek(fuse_req_t freq, fuse_ino_t ino, off_t off, int whence,
 		     struct fuse_file_info *fi)
 {
-	struct mnt *m = mnt_of(freq);
-	if (m->tree.info && ino == m->tree.info->ino)
+	(void)ino;
+	const struct handle *h = opened(fi);
+	if (h->text)
 		fuse_reply_err(freq, EINVAL);
 	else
-		io_seek(m, freq, opened(fi), (uint64_t)off,
+		io_seek(mnt_of(freq), freq, h->node, (uint64_t)off,
 			whence == SEEK_DATA);
 }
 

@@ -51,10 +51,10 @@ unmount_it()
 ask()
 {
 	timeout 10 python3 - "$1" "$2" <<'END'
-import socket, sys
+import os, socket, sys
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])
-s.sendall(sys.argv[2].encode() + b"\n")
+s.sendall(os.fsencode(sys.argv[2]) + b"\n")
 print(s.makefile().readline(), end="")
 END
 }
