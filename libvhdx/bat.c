@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "bat.h"
 
+#include <string.h>
+
 #include "le.h"
 #include "mem.h"
 
@@ -218,6 +220,23 @@ static int scan_entry(const struct layout *l, const struct fmt_header *hdr,
 		    bat_entry_pos(l, blk), "block", blk, e);
 }
 
+/* The first entry from i on that is not all zeros, or cnt. Of the BAT of a large
+ * disk hardly anything else is looked at. */
+static uint64_t next_entry(const uint8_t *buf, uint64_t i, uint64_t cnt)
+{
+	while (cnt - i >= 8) {
+		uint64_t w[8];
+
+		memcpy(w, buf + i * 8, sizeof(w));
+		if (w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7])
+			break;
+		i += 8;
+	}
+	while (i < cnt && get_le64(buf + i * 8) == 0)
+		i++;
+	return i;
+}
+
 int bat_scan(struct file *f, const struct layout *l,
 	     const struct fmt_header *hdr, struct space *s,
 	     struct vhdx_err *e)
@@ -240,14 +259,11 @@ int bat_scan(struct file *f, const struct layout *l,
 		len = u64_min(data_off + len, end) - pos;
 		len = u64_min(align_up(len, 8), SCAN_LEN);
 		rc = file_read(f, pos, buf, len, e);
-		for (uint64_t i = 0; !rc && i < len / 8; i++) {
-			uint64_t entry = get_le64(buf + i * 8);
-
-			if (entry)
-				rc = scan_entry(l, hdr, file_len,
-						(pos - l->bat_off) / 8 + i,
-						entry, s, e);
-		}
+		for (uint64_t i = next_entry(buf, 0, len / 8);
+		     !rc && i < len / 8; i = next_entry(buf, i + 1, len / 8))
+			rc = scan_entry(l, hdr, file_len,
+					(pos - l->bat_off) / 8 + i,
+					get_le64(buf + i * 8), s, e);
 		pos += len;
 	}
 	mem_free(buf);

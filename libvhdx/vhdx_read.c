@@ -5,6 +5,7 @@
  * space take few steps.
  */
 #include "bits.h"
+#include "le.h"
 #include "vhdx_img.h"
 
 bool vmap_fail(struct image_map *m, const struct vhdx_err *err)
@@ -187,33 +188,51 @@ static bool read_bits(struct image_map *m)
 
 /* ---- whole blocks -------------------------------------------------------- */
 
-/* Blocks after the first that continue its extent, within the same page. */
+/* Does `next`, the entry of block blk, continue the extent of `entry`, which
+ * lies cnt blocks before it? */
+static bool goes_on(const struct vhdx_image *vi, uint64_t blk, uint64_t entry,
+		    uint64_t cnt, uint64_t next)
+{
+	bool has_parent = vi->layout.has_parent;
+	enum map_kind kind = kind_of(entry, has_parent);
+
+	if (bat_entry_state(next) == BAT_PARTIALLY_PRESENT ||
+	    kind_of(next, has_parent) != kind)
+		return false;
+	if (kind == MAP_DATA &&
+	    bat_entry_off(next) !=
+		    bat_entry_off(entry) + cnt * vi->img.block_len)
+		return false;
+	/* If it is not to be followed the caller meets it when he gets there. */
+	return !bat_verify(&vi->layout, &vi->hdr.cur, vi->img.file->size, blk,
+			   next, NULL);
+}
+
+/* Blocks from the first that continue its extent, within the same page. A map
+ * of a large disk passes all its entries here: where there is nothing to say of
+ * one but that it is the same again, nothing else is looked at. */
 static uint64_t same_blocks(struct image_map *m, uint64_t entry,
 			    uint64_t wanted)
 {
 	struct vhdx_image *vi = vi_of(m->img);
 	const struct mpage *p = vmap_of(m)->w.page;
-	bool has_parent = vi->layout.has_parent;
-	enum map_kind kind = kind_of(entry, has_parent);
-	uint64_t blk = vmap_blk(m), cnt = 1;
+	uint64_t ratio = vi->layout.geom.chunk_ratio, blk = vmap_blk(m), cnt;
+	uint64_t in_page = bat_entry_pos(&vi->layout, blk) - p->off;
+	uint64_t left = ratio - 1 - blk % ratio; /* behind it in its chunk */
+	bool placeless = !bat_has_space(entry);
 
-	while (cnt < wanted) {
-		uint64_t pos = bat_entry_pos(&vi->layout, blk + cnt), next;
+	for (cnt = 1; cnt < wanted; cnt++) {
+		uint64_t next;
 
-		if (pos - p->off >= MPAGE_LEN)
+		in_page += left ? 8 : 16; /* the chunk's bitmap is between */
+		left = left ? left - 1 : ratio - 1;
+		if (in_page >= MPAGE_LEN)
 			break;
-		next = bat_get(p, pos);
-		if (bat_entry_state(next) == BAT_PARTIALLY_PRESENT ||
-		    kind_of(next, has_parent) != kind)
+		next = get_le64(p->data + in_page);
+		if (placeless && next == entry)
+			continue;
+		if (!goes_on(vi, blk + cnt, entry, cnt, next))
 			break;
-		if (kind == MAP_DATA &&
-		    bat_entry_off(next) !=
-			    bat_entry_off(entry) + cnt * m->img->block_len)
-			break;
-		if (bat_verify(&vi->layout, &vi->hdr.cur, vi->img.file->size,
-			       blk + cnt, next, NULL))
-			break; /* the caller meets it when he gets there */
-		cnt++;
 	}
 	return cnt;
 }
