@@ -220,8 +220,8 @@ static int scan_entry(const struct layout *l, const struct fmt_header *hdr,
 		    bat_entry_pos(l, blk), "block", blk, e);
 }
 
-/* The first entry from i on that is not all zeros, or cnt. Of the BAT of a large
- * disk hardly anything else is looked at. */
+/* The first entry from i on that is not all zeros, or cnt. Of the BAT of a
+ * large disk hardly anything else is looked at. */
 static uint64_t next_entry(const uint8_t *buf, uint64_t i, uint64_t cnt)
 {
 	while (cnt - i >= 8) {

@@ -209,8 +209,8 @@ static bool goes_on(const struct vhdx_image *vi, uint64_t blk, uint64_t entry,
 }
 
 /* Blocks from the first that continue its extent, within the same page. A map
- * of a large disk passes all its entries here: where there is nothing to say of
- * one but that it is the same again, nothing else is looked at. */
+ * of a large disk passes all its entries here: where there is nothing to say
+ * of one but that it is the same again, nothing else is looked at. */
 static uint64_t same_blocks(struct image_map *m, uint64_t entry,
 			    uint64_t wanted)
 {

@@ -20,13 +20,14 @@ vbench()
 	echo "$vhdtool bench --cache $2 --op $3 --bs $4 --depth $5 --count $6 --step $7 ${*:8} $1"
 }
 
-# fio tells its time in ms; it has no steps, so it goes to random places.
+# fio tells its time in ms; it has no steps, so it goes to random places. It
+# would drop the file from the page cache, for everybody.
 fiobench()
 {
 	local direct=0 engine=psync
 	[ "$2" = none ] && direct=1 engine=libaio
 	[ "$5" = 1 ] || engine=libaio
-	echo "fio --name=x --filename=$1 --rw=rand$3 --bs=$4 --iodepth=$5 --number_ios=$6 --ioengine=$engine --direct=$direct --allow_file_create=0 --norandommap --output-format=json | awk '/\"job_runtime\"/ { gsub(/[^0-9]/, \"\", \$3); print \"Run completed in\", \$3 / 1000, \"seconds\"; exit }'"
+	echo "fio --name=x --filename=$1 --rw=rand$3 --bs=$4 --iodepth=$5 --number_ios=$6 --ioengine=$engine --direct=$direct --allow_file_create=0 --norandommap --invalidate=0 --output-format=json | awk '/\"job_runtime\"/ { gsub(/[^0-9]/, \"\", \$3); print \"Run completed in\", \$3 / 1000, \"seconds\"; exit }'"
 }
 
 # steady_count BS DEPTH CACHE: requests that take a few tenths of a second
