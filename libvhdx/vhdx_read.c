@@ -203,7 +203,7 @@ static bool goes_on(const struct vhdx_image *vi, uint64_t blk, uint64_t entry,
 	    bat_entry_off(next) !=
 		    bat_entry_off(entry) + cnt * vi->img.block_len)
 		return false;
-	/* If it is not to be followed the caller meets it when he gets there. */
+	/* If it may not be followed the caller meets it when he is there. */
 	return !bat_verify(&vi->layout, &vi->hdr.cur, vi->img.file->size, blk,
 			   next, NULL);
 }
