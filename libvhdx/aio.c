@@ -121,7 +121,7 @@ static void aio_free(struct loop_source *s)
 
 int loop_aio(struct loop *l, struct aio **out, struct vhdx_err *e)
 {
-	struct loop_source *s = loop_get_source(l);
+	struct loop_source *s = loop_find_source(l, aio_poll);
 	struct aio *a;
 	int rc;
 
@@ -148,7 +148,7 @@ int loop_aio(struct loop *l, struct aio **out, struct vhdx_err *e)
 	a->source.poll = aio_poll;
 	a->source.free = aio_free;
 	list_init(&a->queue);
-	loop_set_source(l, &a->source);
+	loop_add_source(l, &a->source);
 	*out = a;
 	return 0;
 }

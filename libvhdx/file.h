@@ -73,6 +73,7 @@ struct file_io {
 	uint64_t res_copied_len;
 	bool res_from_failed; /* COPY, SCAN: the error is the source's */
 	struct vhdx_err err;   /* filled when res != 0 */
+	struct list merged; /* others, done together with it; their task.node */
 	struct aio_op aio; /* file_direct.c's, like the rest */
 	struct {
 		struct list node; /* while it waits */

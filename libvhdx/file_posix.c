@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Real files and block devices, through the page cache. Each operation is one
- * job of the loop's workers and makes plain system calls there - but for small
- * reads that need not wait; what the caller sees of it changes on the loop
- * only.
+ * Real files and block devices, through the page cache.
+ *
+ *	short read, in the page cache	at once, if the host can be asked not
+ *					to wait for the device (RWF_NOWAIT)
+ *	all else			a job of the loop's workers, which make
+ *					plain system calls
+ *
+ * Transfers of one round of the workers that lie side by side in the file are
+ * one job and one system call; if that does not move all, each is done again by
+ * itself, so that each has its own result. What the caller sees of an operation
+ * changes on the loop only.
  *
  * X1  Once a sync has failed, every later sync of this file fails too. The
  *     kernel reports a lost write to one fsync only and then calls the pages
@@ -19,51 +26,28 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/falloc.h>
-#include <linux/fs.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "file_copy.h"
 #include "mem.h"
-#include "workers.h"
+#include "posix_file.h"
 
 #define IOV_BATCH 64
 #define SCAN_LEN (64 * KIB) /* on a worker's stack */
-#define AT_ONCE_MAX (64 * KIB) /* as long as a thread's wake-up, about */
-
-struct file_posix {
-	struct file file;
-	struct workers *workers;
-	char *path;
-	int fd;
-	bool is_device;
-	unsigned in_flight;
-	bool no_nowait; /* the host said so, once; the loop's */
-	atomic_bool no_zero_range; /* the host said so, once */
-	atomic_bool no_punch, no_reserve;
-	pthread_mutex_t sync_lock;
-	int sync_errno; /* X1 */
-	/* What next_data() found last: some hosts look for the end of a long
-	 * run page by page. Forgotten when a part may have become a hole. */
-	uint64_t data_off, data_end;
-};
+/* Above these the threads gain more by copying side by side than a call, or a
+ * hand-over, costs. */
+#define MERGE_LEN_MAX (128 * KIB) /* of all, each of them a quarter at most */
+#define NOW_LEN_MAX (16 * KIB)
+#define NOW_LEN_MAX_ALONE (64 * KIB)
+#define NOW_SKIP_MAX 63u
+#define SHORT_LEN_MAX (64 * KIB)
+#define PAGE 4096u
 
 static struct file_posix *posix_of(struct file *f)
 {
 	return container_of(f, struct file_posix, file);
-}
-
-static int io_failed(struct file_io *io, int en, const char *what)
-{
-	return err_sys(&io->err, en, "%s: %s at offset %llu, length %llu",
-		       io->file->path, what, (unsigned long long)io->off,
-		       (unsigned long long)io->len);
 }
 
 /* ---- on a worker ------------------------------------------------------- */
@@ -119,9 +103,10 @@ static int transfer(const struct file_posix *p, struct file_io *io)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return io_failed(io, errno, read ? "read" : "write");
+			return posix_io_failed(io, errno,
+					       read ? "read" : "write");
 		if (n == 0 && !read)
-			return io_failed(io, EIO, "write of no byte");
+			return posix_io_failed(io, EIO, "write of no byte");
 		if (n == 0) {
 			zero_rest(io, pos);
 			return 0;
@@ -129,6 +114,45 @@ static int transfer(const struct file_posix *p, struct file_io *io)
 		pos += (uint64_t)n;
 	}
 	return 0;
+}
+
+/* All of a job's operations with one call. False: something of it is not as it
+ * should be. */
+static bool transfer_together(const struct file_posix *p, struct file_io *io)
+{
+	struct iovec v[IOV_BATCH];
+	size_t bytes, total;
+	struct list *it;
+	ssize_t n;
+	int cnt = file_iov_window(io, 0, v, IOV_BATCH, &total);
+
+	list_for_each(it, &io->merged) {
+		cnt += file_iov_window(list_entry(it, struct file_io,
+						  task.node), 0, v + cnt,
+				       IOV_BATCH - cnt, &bytes);
+		total += bytes;
+	}
+	if (io->op == FILE_READ)
+		n = preadv(p->fd, v, cnt, (off_t)io->off);
+	else
+		n = pwritev(p->fd, v, cnt, (off_t)io->off);
+	return n == (ssize_t)total;
+}
+
+static int transfer_all(const struct file_posix *p, struct file_io *io)
+{
+	struct list *it;
+
+	if (list_empty(&io->merged))
+		return transfer(p, io);
+	if (transfer_together(p, io))
+		return 0; /* like the others, which say so already */
+	list_for_each(it, &io->merged) {
+		struct file_io *one = list_entry(it, struct file_io, task.node);
+
+		one->res = transfer(p, one);
+	}
+	return transfer(p, io);
 }
 
 static int do_sync(struct file_posix *p, struct file_io *io)
@@ -154,152 +178,6 @@ static int do_sync(struct file_posix *p, struct file_io *io)
 				"be known" : "sync");
 }
 
-static int do_truncate(const struct file_posix *p, struct file_io *io)
-{
-	int rc;
-
-	if (p->is_device)
-		return err_set(&io->err, VHDX_E_UNSUPPORTED,
-			       "%s: is a block device, its size cannot be set "
-			       "to %llu bytes", io->file->path,
-			       (unsigned long long)io->off);
-	do
-		rc = ftruncate(p->fd, (off_t)io->off);
-	while (rc != 0 && errno == EINTR);
-	if (rc == 0)
-		return 0;
-	return err_sys(&io->err, errno, "%s: set the size to %llu bytes",
-		       io->file->path, (unsigned long long)io->off);
-}
-
-static bool no_such_call(int en)
-{
-	return en == EOPNOTSUPP || en == ENOSYS;
-}
-
-/* 0 or errno. `missing` remembers that the host does not have this mode. */
-static int try_fallocate(const struct file_posix *p, int mode,
-			 atomic_bool *missing, uint64_t off, uint64_t len)
-{
-	int rc;
-
-	if (atomic_load(missing))
-		return EOPNOTSUPP;
-	do
-		rc = fallocate(p->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)off,
-			       (off_t)len);
-	while (rc != 0 && errno == EINTR);
-	if (rc == 0)
-		return 0;
-	if (no_such_call(errno))
-		atomic_store(missing, true);
-	return errno;
-}
-
-static int write_zeros(const struct file_posix *p, struct file_io *io,
-		       uint64_t len)
-{
-	static uint8_t zeros[64 * 1024]; /* never written */
-	struct iovec v[16];
-	uint64_t pos = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(v); i++)
-		v[i] = (struct iovec){ zeros, sizeof(zeros) };
-	while (pos < len) {
-		uint64_t left = len - pos;
-		int cnt = (int)u64_min(left / sizeof(zeros), ARRAY_LEN(v));
-		ssize_t n = cnt ? pwritev(p->fd, v, cnt, (off_t)(io->off + pos))
-				: pwrite(p->fd, zeros, (size_t)left,
-					 (off_t)(io->off + pos));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return io_failed(io, n ? errno : EIO, "write zeroes");
-		pos += (uint64_t)n;
-	}
-	return 0;
-}
-
-static int current_size(const struct file_posix *p, uint64_t *size)
-{
-	struct stat st;
-
-	if (p->is_device)
-		return ioctl(p->fd, BLKGETSIZE64, size) ? errno : 0;
-	if (fstat(p->fd, &st) != 0)
-		return errno;
-	*size = (uint64_t)st.st_size;
-	return 0;
-}
-
-/*
- * Best first: keep the blocks, free the blocks, write. Whatever the first two
- * are refused for - ENOSPC because a hole would have to be filled, EINVAL
- * because a device wants whole sectors - the next may still work.
- */
-static int do_zero(struct file_posix *p, struct file_io *io)
-{
-	uint64_t size, len;
-	int en = current_size(p, &size);
-
-	if (en)
-		return io_failed(io, en, "look up the size");
-	if (io->off >= size)
-		return 0; /* zeros already, and must not grow (X2) */
-	len = u64_min(io->len, size - io->off);
-	if (try_fallocate(p, FALLOC_FL_ZERO_RANGE, &p->no_zero_range, io->off,
-			  len) == 0)
-		return 0;
-	if (try_fallocate(p, FALLOC_FL_PUNCH_HOLE, &p->no_punch, io->off,
-			  len) == 0)
-		return 0;
-	return write_zeros(p, io, len);
-}
-
-static int do_punch(struct file_posix *p, struct file_io *io)
-{
-	int en = try_fallocate(p, FALLOC_FL_PUNCH_HOLE, &p->no_punch, io->off,
-			       io->len);
-
-	io->res_punched = en == 0;
-	if (en == 0 || no_such_call(en) || en == EINVAL)
-		return 0;
-	return io_failed(io, en, "punch hole");
-}
-
-/* Asked for more than there is, hosts take all there is before they refuse,
- * and everybody else finds the disk full meanwhile. */
-static int check_free(const struct file_posix *p, struct file_io *io)
-{
-	struct statvfs vfs;
-	struct stat st;
-	uint64_t have, avail;
-
-	if (fstat(p->fd, &st) != 0 || fstatvfs(p->fd, &vfs) != 0)
-		return 0; /* the call itself will tell */
-	have = (uint64_t)st.st_blocks * 512;
-	if (ckd_mul((uint64_t)vfs.f_bavail, (uint64_t)vfs.f_frsize, &avail) ||
-	    io->len <= have || io->len - have <= avail)
-		return 0;
-	return err_set(&io->err, VHDX_E_NOSPC,
-		       "%s: needs %llu bytes more, the host has %llu free",
-		       io->file->path, (unsigned long long)(io->len - have),
-		       (unsigned long long)avail);
-}
-
-static int do_reserve(struct file_posix *p, struct file_io *io)
-{
-	int rc = p->is_device ? 0 : check_free(p, io), en;
-
-	if (rc)
-		return rc;
-	en = try_fallocate(p, 0, &p->no_reserve, io->off, io->len);
-	if (en == 0 || no_such_call(en) || p->is_device)
-		return 0;
-	return io_failed(io, en, "reserve space");
-}
-
 static void posix_complete(struct loop_task *t);
 
 static void posix_run(struct loop_task *t)
@@ -310,22 +188,22 @@ static void posix_run(struct loop_task *t)
 	switch (io->op) {
 	case FILE_READ:
 	case FILE_WRITE:
-		io->res = transfer(p, io);
+		io->res = transfer_all(p, io);
 		break;
 	case FILE_SYNC:
 		io->res = do_sync(p, io);
 		break;
 	case FILE_TRUNCATE:
-		io->res = do_truncate(p, io);
+		io->res = posix_truncate(p, io);
 		break;
 	case FILE_ZERO:
-		io->res = do_zero(p, io);
+		io->res = posix_zero(p, io);
 		break;
 	case FILE_PUNCH:
-		io->res = do_punch(p, io);
+		io->res = posix_punch(p, io);
 		break;
 	case FILE_RESERVE:
-		io->res = do_reserve(p, io);
+		io->res = posix_reserve(p, io);
 		break;
 	case FILE_COPY:
 		io->res = file_copy_run(p->fd, io);
@@ -349,7 +227,7 @@ static void update_size(struct file_posix *p, const struct file_io *io)
 		p->file.size = u64_max(p->file.size, io->off + io->len);
 	else if (io->res == 0 && io->op == FILE_TRUNCATE)
 		p->file.size = io->off;
-	else if (io->res != 0 && current_size(p, &size) == 0)
+	else if (io->res != 0 && posix_current_size(p, &size) == 0)
 		p->file.size = size; /* a part of it may have been done */
 }
 
@@ -358,6 +236,14 @@ static void posix_complete(struct loop_task *t)
 	struct file_io *io = container_of(t, struct file_io, task);
 	struct file_posix *p = posix_of(io->file);
 
+	while (!list_empty(&io->merged)) {
+		struct loop_task *one = list_first(&io->merged,
+						   struct loop_task, node);
+
+		list_del(&one->node);
+		one->fn = posix_complete;
+		loop_defer(p->file.loop, one);
+	}
 	p->in_flight--;
 	if (io->op == FILE_TRUNCATE || io->op == FILE_ZERO ||
 	    io->op == FILE_PUNCH || io->op == FILE_RESERVE)
@@ -366,33 +252,75 @@ static void posix_complete(struct loop_task *t)
 	io->done(io);
 }
 
-/*
- * A small read of what the page cache holds is a copy, for which another thread
- * would cost more than it takes. Only all of it counts: the end of the file,
- * and what must be waited for, are a worker's.
- */
-static bool read_at_once(struct file_posix *p, struct file_io *io)
+/* Looks into the page cache. False: not all of it is there, or the host does
+ * not say. */
+static bool read_now(struct file_posix *p, struct file_io *io)
 {
 	struct iovec v[IOV_BATCH];
 	size_t want;
 	ssize_t n;
 	int cnt;
 
-	if (io->op != FILE_READ || io->len > AT_ONCE_MAX || io->skip_zeros ||
-	    p->no_nowait)
+	if (p->no_now || io->skip_zeros ||
+	    io->len > (p->in_flight > 1 ? NOW_LEN_MAX : NOW_LEN_MAX_ALONE))
 		return false;
+	if (p->now_skip) {
+		p->now_skip--;
+		return false;
+	}
 	cnt = file_iov_window(io, 0, v, IOV_BATCH, &want);
-	if (want != io->len)
-		return false;
 	n = preadv2(p->fd, v, cnt, (off_t)io->off, RWF_NOWAIT);
-	if (n < 0 && no_such_call(errno))
-		p->no_nowait = true;
-	if (n < 0 || (size_t)n != want)
-		return false;
-	io->res = 0;
-	loop_task_init(&io->task, posix_complete);
-	loop_defer(p->file.loop, &io->task);
-	return true;
+	if (n == (ssize_t)io->len) {
+		p->now_miss = 0;
+		return true;
+	}
+	p->no_now = n < 0 && posix_no_such_call(errno);
+	/* A disk that is not in the cache is asked less and less. */
+	p->now_miss = p->now_miss < NOW_SKIP_MAX ? p->now_miss * 2 + 1
+						 : NOW_SKIP_MAX;
+	p->now_skip = p->now_miss;
+	return false;
+}
+
+static int piece_cnt(const struct file_io *io)
+{
+	struct iovec v[IOV_BATCH];
+	size_t bytes;
+	int cnt = file_iov_window(io, 0, v, IOV_BATCH, &bytes);
+
+	return bytes == io->len ? cnt : IOV_BATCH;
+}
+
+/* Becomes a part of the last job, if that has not been handed over and ends
+ * where io begins; else io may be the start of another one. */
+static bool joins_last(struct file_posix *p, struct file_io *io)
+{
+	uint64_t round = workers_round(p->workers);
+	bool alone = io->skip_zeros || io->len > MERGE_LEN_MAX / 4;
+	int cnt = alone ? IOV_BATCH : piece_cnt(io);
+
+	if (p->last && p->last_round == round && p->last->op == io->op &&
+	    p->last_end == io->off && p->last_len + io->len <= MERGE_LEN_MAX &&
+	    p->last_cnt + cnt <= IOV_BATCH) {
+		list_add_tail(&p->last->merged, &io->task.node);
+		p->last_end += io->len;
+		p->last_len += io->len;
+		p->last_cnt += cnt;
+		return true;
+	}
+	p->last = io;
+	p->last_round = round;
+	p->last_end = io->off + io->len;
+	p->last_len = io->len;
+	p->last_cnt = cnt;
+	return false;
+}
+
+/* Whole pages go into the page cache without being read first. */
+static bool is_short(const struct file_io *io)
+{
+	return io->op == FILE_WRITE && io->len <= SHORT_LEN_MAX &&
+	       is_aligned(io->off, PAGE) && is_aligned(io->len, PAGE);
 }
 
 static void posix_submit(struct file *f, struct file_io *io)
@@ -400,10 +328,19 @@ static void posix_submit(struct file *f, struct file_io *io)
 	struct file_posix *p = posix_of(f);
 
 	p->in_flight++;
-	if (read_at_once(p, io))
-		return;
+	list_init(&io->merged);
 	loop_task_init(&io->task, posix_run);
-	workers_submit(p->workers, &io->task);
+	if (io->op == FILE_READ && read_now(p, io)) {
+		io->task.fn = posix_complete;
+		loop_defer(f->loop, &io->task);
+		return;
+	}
+	if ((io->op == FILE_READ || io->op == FILE_WRITE) && joins_last(p, io))
+		return;
+	if (is_short(io))
+		workers_submit_short(p->workers, &io->task);
+	else
+		workers_submit(p->workers, &io->task);
 }
 
 static int posix_next_data(struct file *f, uint64_t off, uint64_t *data_off,
@@ -431,7 +368,7 @@ static int posix_next_data(struct file *f, uint64_t off, uint64_t *data_off,
 	}
 	if (errno == ENXIO)
 		return 0;
-	if (errno != EINVAL && !no_such_call(errno))
+	if (errno != EINVAL && !posix_no_such_call(errno))
 		return err_sys(e, errno, "%s: look for data at offset %llu",
 			       f->path, (unsigned long long)off);
 	*len = f->size - off;
@@ -510,7 +447,7 @@ static int posix_init(struct file_posix *p, struct loop *l, const char *path,
 	if (rc)
 		return rc;
 	p->is_device = S_ISBLK(st.st_mode);
-	en = current_size(p, &p->file.size);
+	en = posix_current_size(p, &p->file.size);
 	if (en)
 		return err_sys(e, en, "%s: look up the size", path);
 	return loop_workers(l, &p->workers, e);

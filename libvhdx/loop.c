@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 #include "mem.h"
-#include "workers.h"
 
 struct loop {
 	struct list ready;
@@ -30,8 +29,7 @@ struct loop {
 	atomic_bool signalled; /* the eventfd is readable, or is about to be */
 	pthread_mutex_t lock;  /* guards posted */
 	struct list posted;
-	struct workers *workers; /* made when first asked for */
-	struct loop_source *source;
+	struct list sources;
 	unsigned turns; /* nested ones under way */
 };
 
@@ -50,6 +48,7 @@ int loop_new(struct loop **out, struct vhdx_err *e)
 	}
 	list_init(&l->ready);
 	list_init(&l->posted);
+	list_init(&l->sources);
 	loop_task_init(&l->mark, NULL);
 	atomic_init(&l->signalled, false);
 	pthread_mutex_init(&l->lock, NULL);
@@ -61,9 +60,13 @@ void loop_free(struct loop *l)
 {
 	if (!l)
 		return;
-	workers_free(l->workers);
-	if (l->source)
-		l->source->free(l->source);
+	while (!list_empty(&l->sources)) {
+		struct loop_source *s =
+			list_first(&l->sources, struct loop_source, node);
+
+		list_del(&s->node);
+		s->free(s);
+	}
 	ASSERT(list_empty(&l->ready));
 	ASSERT(list_empty(&l->posted));
 	pthread_mutex_destroy(&l->lock);
@@ -95,6 +98,14 @@ void loop_post(struct loop *l, struct loop_task *t)
 	pthread_mutex_unlock(&l->lock);
 }
 
+void loop_post_list(struct loop *l, struct list *tasks)
+{
+	pthread_mutex_lock(&l->lock);
+	list_splice(&l->posted, tasks);
+	wake(l); /* see loop_post() */
+	pthread_mutex_unlock(&l->lock);
+}
+
 static void take_posted(struct loop *l)
 {
 	pthread_mutex_lock(&l->lock);
@@ -102,10 +113,16 @@ static void take_posted(struct loop *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
-static void poll_source(struct loop *l)
+static void poll_sources(struct loop *l)
 {
-	if (l->source)
-		l->source->poll(l->source);
+	struct list *it;
+
+	list_for_each(it, &l->sources) {
+		struct loop_source *s = list_entry(it, struct loop_source,
+						   node);
+
+		s->poll(s);
+	}
 }
 
 static void wait_for_work(struct loop *l, int timeout_ms)
@@ -118,13 +135,13 @@ static void wait_for_work(struct loop *l, int timeout_ms)
 	(void)eventfd_read(l->event_fd, &ignored);
 	atomic_exchange(&l->signalled, false);
 	take_posted(l);
-	poll_source(l);
+	poll_sources(l);
 	if (!list_empty(&l->ready) || timeout_ms == 0)
 		return;
 	/* A signal ends the wait: the caller may have been asked to stop. */
 	if (poll(&p, 1, timeout_ms) > 0) {
 		take_posted(l);
-		poll_source(l);
+		poll_sources(l);
 	}
 }
 
@@ -143,7 +160,7 @@ int loop_turn(struct loop *l, int timeout_ms)
 	l->turns++;
 	list_del(mark);
 	take_posted(l);
-	poll_source(l);
+	poll_sources(l);
 	if (list_empty(&l->ready))
 		wait_for_work(l, timeout_ms);
 	list_add_tail(&l->ready, mark);
@@ -157,20 +174,30 @@ int loop_turn(struct loop *l, int timeout_ms)
 		cnt++;
 		t->fn(t);
 	}
-	poll_source(l); /* what was queued meanwhile starts now */
+	poll_sources(l); /* what was queued meanwhile starts now */
 	l->turns--;
 	return cnt;
 }
 
-void loop_set_source(struct loop *l, struct loop_source *s)
+void loop_add_source(struct loop *l, struct loop_source *s)
 {
-	ASSERT(!l->source);
-	l->source = s;
+	ASSERT(!loop_find_source(l, s->poll));
+	list_add_tail(&l->sources, &s->node);
 }
 
-struct loop_source *loop_get_source(const struct loop *l)
+struct loop_source *loop_find_source(const struct loop *l,
+				     void (*poll)(struct loop_source *s))
 {
-	return l->source;
+	struct list *it;
+
+	list_for_each(it, &l->sources) {
+		struct loop_source *s = list_entry(it, struct loop_source,
+						   node);
+
+		if (s->poll == poll)
+			return s;
+	}
+	return NULL;
 }
 
 void loop_ready(struct loop *l, struct loop_task *t)
@@ -187,16 +214,4 @@ bool loop_in_turn(const struct loop *l)
 int loop_fd(const struct loop *l)
 {
 	return l->event_fd;
-}
-
-int loop_workers(struct loop *l, struct workers **out, struct vhdx_err *e)
-{
-	if (!l->workers) {
-		int rc = workers_new(l, &l->workers, e);
-
-		if (rc)
-			return rc;
-	}
-	*out = l->workers;
-	return 0;
 }

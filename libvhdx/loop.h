@@ -39,17 +39,23 @@ void loop_post(struct loop *l, struct loop_task *t);
  * task may turn the loop itself. */
 int loop_turn(struct loop *l, int timeout_ms);
 
-/* One more place that tasks come from (aio.c): each turn asks it. */
+/* [any] Several at once, in their order; `tasks` is empty afterwards. */
+void loop_post_list(struct loop *l, struct list *tasks);
+
+/* One more place that tasks come from (aio.c) or go to (workers.c): each turn
+ * asks it, when it begins and when it ends. */
 struct loop_source {
+	struct list node;
 	/* Starts what is queued, hands what is complete to loop_ready(). */
 	void (*poll)(struct loop_source *s);
 	void (*free)(struct loop_source *s); /* by loop_free() */
 };
 
-/* [loop] There can be one; NULL while there is none. What it waits for in the
- * kernel is to make loop_fd() readable. */
-void loop_set_source(struct loop *l, struct loop_source *s);
-struct loop_source *loop_get_source(const struct loop *l);
+/* [loop] What it waits for in the kernel is to make loop_fd() readable. There
+ * is one of a kind, that is with the same poll; NULL while there is none. */
+void loop_add_source(struct loop *l, struct loop_source *s);
+struct loop_source *loop_find_source(const struct loop *l,
+				     void (*poll)(struct loop_source *s));
 
 /* [loop] As loop_defer(), but does not wake a poll on loop_fd(): for a source
  * whose kernel side does, or which is being asked by a turn. */

@@ -5,6 +5,9 @@
  * is to follow on the loop, and the task is then posted there. Jobs start in
  * the order they were submitted and run side by side, so they are not ordered
  * among themselves. Nothing is allocated per job.
+ *
+ * What is submitted during a turn is handed over together at the turn's end,
+ * which is a round: waking a thread costs more than a short job does.
  */
 #ifndef WORKERS_H
 #define WORKERS_H
@@ -15,18 +18,21 @@
 
 struct workers;
 
-int workers_new(struct loop *l, struct workers **out,
-		struct vhdx_err *e) must_check;
-
-/* [loop] t is idle, t->fn is the job. Where the host does not give us a single
- * thread, the job runs inside this call. */
-void workers_submit(struct workers *w, struct loop_task *t);
-
-/* [loop] Joins the threads; no job may be under way. NULL allowed. */
-void workers_free(struct workers *w);
-
-/* [loop] The loop's own workers, made on first use, freed with the loop. */
+/* [loop] The loop's own workers, made on first use, freed with the loop; no job
+ * may be under way then. */
 int loop_workers(struct loop *l, struct workers **out,
 		 struct vhdx_err *e) must_check;
+
+/* [loop] t is idle, t->fn is the job. Where the host does not give us a single
+ * thread, the job runs when it would be handed over. */
+void workers_submit(struct workers *w, struct loop_task *t);
+
+/* The same for a job that hardly ever waits for a device: one thread may do a
+ * few of them in a row, and bring the results together. */
+void workers_submit_short(struct workers *w, struct loop_task *t);
+
+/* [loop] A job submitted in this round has not been handed over, and is still
+ * the submitter's to change. */
+uint64_t workers_round(const struct workers *w);
 
 #endif

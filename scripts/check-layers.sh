@@ -16,7 +16,7 @@ table='
 0 vhdx vhdx_blk vhdx_edit base err names le guid utf16 crc32c list mem mutation version
 0 vhdx_chain
 0 mibmap bits unused
-1 shift loop bufpool aio workers file file_direct dioalign file_posix opener opener_names lockinfo newfile file_copy
+1 shift loop bufpool aio workers file file_direct dioalign file_posix posix_file posix_space opener opener_names lockinfo newfile file_copy
 2 format format_bat format_log format_meta vhd1_format
 3 mcache log replay replay_find file_overlay
 4 header hdrwrite layout recover

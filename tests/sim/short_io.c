@@ -17,12 +17,40 @@ static_assert(sizeof(long) == 8, "offsets are passed in one register");
 
 static atomic_size_t limit;
 static atomic_bool interrupts, no_fallocate;
-static atomic_uint calls, reads;
+static atomic_uint calls, now_calls, eintr_calls, reads;
+static _Atomic int64_t fail_at = -1;
+static atomic_int now_how;
 
 void short_io_set(size_t max_len, bool interrupt)
 {
 	atomic_store(&limit, max_len);
 	atomic_store(&interrupts, interrupt);
+}
+
+void short_io_fail_at(int64_t off)
+{
+	atomic_store(&fail_at, off);
+}
+
+void short_io_now(int how)
+{
+	atomic_store(&now_how, how);
+}
+
+struct short_io_calls short_io_count(void)
+{
+	return (struct short_io_calls){ atomic_exchange(&calls, 0),
+					atomic_exchange(&now_calls, 0) };
+}
+
+static bool is_hit(const struct iovec *v, int cnt, off_t off)
+{
+	int64_t at = atomic_load(&fail_at);
+	size_t len = 0;
+
+	for (int i = 0; i < cnt; i++)
+		len += v[i].iov_len;
+	return at >= off && at < off + (int64_t)len;
 }
 
 static ssize_t transfer(long call, int fd, const struct iovec *v, int cnt,
@@ -31,7 +59,12 @@ static ssize_t transfer(long call, int fd, const struct iovec *v, int cnt,
 	size_t max = atomic_load(&limit);
 	struct iovec one;
 
-	if (atomic_load(&interrupts) && atomic_fetch_add(&calls, 1) % 2 == 0) {
+	if (is_hit(v, cnt, off)) {
+		errno = EIO;
+		return -1;
+	}
+	if (atomic_load(&interrupts) &&
+	    atomic_fetch_add(&eintr_calls, 1) % 2 == 0) {
 		errno = EINTR;
 		return -1;
 	}
@@ -48,11 +81,21 @@ static ssize_t transfer(long call, int fd, const struct iovec *v, int cnt,
 ssize_t preadv(int fd, const struct iovec *v, int cnt, off_t off)
 {
 	atomic_fetch_add(&reads, 1);
+	atomic_fetch_add(&calls, 1);
 	return transfer(SYS_preadv, fd, v, cnt, off, 0);
 }
 
 ssize_t preadv2(int fd, const struct iovec *v, int cnt, off_t off, int flags)
 {
+	int how = atomic_load(&now_how);
+
+	atomic_fetch_add(&now_calls, 1);
+	if (how == SHORT_IO_CACHED)
+		flags = 0;
+	if (how > 0) {
+		errno = how;
+		return -1;
+	}
 	return transfer(SYS_preadv2, fd, v, cnt, off, flags);
 }
 
@@ -81,6 +124,7 @@ static bool write_fails(void)
 
 ssize_t pwritev(int fd, const struct iovec *v, int cnt, off_t off)
 {
+	atomic_fetch_add(&calls, 1);
 	if (write_fails()) {
 		errno = atomic_load(&write_errno);
 		return -1;

@@ -15,6 +15,20 @@ void short_io_set(size_t max_len, bool interrupt);
 /* Calls of preadv() so far: of the form that may wait. */
 unsigned short_io_reads(void);
 
+/* Transfers that touch the byte at `off` of a file fail with EIO; -1: none. */
+void short_io_fail_at(int64_t off);
+
+/* Reads that may not wait (RWF_NOWAIT) fail with this errno; 0: as the host
+ * does; SHORT_IO_CACHED: they never have to. */
+#define SHORT_IO_CACHED (-1)
+void short_io_now(int how);
+
+/* Calls since the last short_io_count(): of preadv and pwritev, of preadv2. */
+struct short_io_calls {
+	unsigned waiting, now;
+};
+struct short_io_calls short_io_count(void);
+
 /* As on a file system that has no fallocate. */
 void short_io_no_fallocate(bool on);
 

@@ -238,6 +238,41 @@ static void jobs_run_on_workers_and_finish_on_the_loop(void)
 	loop_free(l);
 }
 
+static struct workers *handed_to;
+static struct job many[50];
+
+static void submit_many(struct loop_task *t)
+{
+	uint64_t round = workers_round(handed_to);
+
+	(void)t;
+	for (unsigned i = 0; i < ARRAY_LEN(many); i++) {
+		loop_task_init(&many[i].task, job_run);
+		if (i % 3)
+			workers_submit_short(handed_to, &many[i].task);
+		else
+			workers_submit(handed_to, &many[i].task);
+	}
+	T_EQ_U64(workers_round(handed_to), round);
+}
+
+static void jobs_of_one_turn_are_handed_over_together(void)
+{
+	struct loop *l = new_loop();
+	struct loop_task t;
+	int left = ARRAY_LEN(many);
+
+	T_OK(loop_workers(l, &handed_to, &t_err));
+	for (unsigned i = 0; i < ARRAY_LEN(many); i++)
+		many[i].left = &left;
+	loop_task_init(&t, submit_many);
+	loop_defer(l, &t);
+	while (left > 0)
+		(void)loop_turn(l, -1);
+	T_EQ_U64(workers_round(handed_to), 1);
+	loop_free(l);
+}
+
 static pthread_barrier_t meeting;
 
 static void job_meet(struct loop_task *t)
@@ -276,6 +311,7 @@ static const struct t_test tests[] = {
 	T_TEST(task_may_turn_the_loop_for_one_queued_behind_it),
 	T_TEST(every_post_of_every_thread_runs_once),
 	T_TEST(jobs_run_on_workers_and_finish_on_the_loop),
+	T_TEST(jobs_of_one_turn_are_handed_over_together),
 	T_TEST(blocked_jobs_do_not_hold_up_others),
 	T_END,
 };
