@@ -80,6 +80,14 @@ bool chain_is_parent(const struct image *img, const struct image *parent)
 	       is_named(img->parent, &parent->identity);
 }
 
+/* Writing to a VHD does not change its id. */
+const char *chain_other_text(const struct image *img)
+{
+	return img->info.format == VHDX_FORMAT_VHD
+		       ? "it is another disk, or got another id since"
+		       : "it is another disk, or was changed since";
+}
+
 bool chain_same_file(const char *a, const char *b)
 {
 	struct stat sa, sb;
@@ -169,12 +177,12 @@ static int say_wrong(const struct walk *w, const struct image *img,
 			       vhdx_format_name(img->info.format), where);
 	return err_obj(e, VHDX_E_LINKAGE, VHDX_OBJ_PARENT, ERR_NO_OFF, NULL,
 		       "%s: its parent must have the id %s, but %s has %s%s: "
-		       "it is another disk, or was changed since; give the "
-		       "right one's folder with --search DIR, or record "
-		       "it with vhdtool set-parent (--ignore-id-mismatch, if "
-		       "its content is known to be unchanged)",
-		       name, want, path,
-		       chain_id_text(img, &img->identity, got), where);
+		       "%s; give the right one's folder with --search DIR, or "
+		       "record it with vhdtool set-parent "
+		       "(--ignore-id-mismatch, if its content is known to be "
+		       "unchanged)", name, want, path,
+		       chain_id_text(img, &img->identity, got), where,
+		       chain_other_text(img));
 }
 
 /* The candidate is no file that could hold a disk: e tells. */
@@ -203,6 +211,7 @@ static bool met_again(struct walk *w, const struct image *again,
 		      const char *path)
 {
 	const char *child = child_of(w)->file->path;
+	bool vhd = again->info.format == VHDX_FORMAT_VHD;
 	struct vhdx_err err;
 	int rc;
 
@@ -212,10 +221,10 @@ static bool met_again(struct walk *w, const struct image *again,
 		return had_problem(w, &err, rc);
 	}
 	w->fatal = err_corrupt(&w->err, VHDX_OBJ_PARENT, ERR_NO_OFF,
-			       "2.6.2.6.3", "%s: the chain runs in a circle: "
-			       "the parent of %s is %s again, which is above "
-			       "it or itself; record the right one with "
-			       "vhdtool set-parent",
+			       vhd ? "VHD" : "2.6.2.6.3",
+			       "%s: the chain runs in a circle: the parent of "
+			       "%s is %s again, which is above it or itself; "
+			       "record the right one with vhdtool set-parent",
 			       w->c->layers[0]->file->path, child,
 			       again->file->path);
 	return true;

@@ -58,6 +58,9 @@ int blk_new_chain(struct chain *chain, struct loop *loop, bool own_loop,
 /* parent is what img, a child, names. */
 bool chain_is_parent(const struct image *img, const struct image *parent);
 
+/* What it means that a file in img's parent's place has another id. */
+const char *chain_other_text(const struct image *img);
+
 /* Two paths of one file, as far as the host can tell. */
 bool chain_same_file(const char *a, const char *b);
 

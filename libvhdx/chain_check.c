@@ -207,7 +207,8 @@ static void say_stale(struct chain_check *k, const struct stale *s)
 				      s->parent, &o, &res, &why);
 		mend = rc ? MEND_NO : MEND_DONE;
 	}
-	say(k, VHDX_SEV_WARNING, mend, VHDX_OBJ_LOCATOR, "2.6.2.6.3",
+	say(k, VHDX_SEV_WARNING, mend, VHDX_OBJ_LOCATOR,
+	    k->layer.format == VHDX_FORMAT_VHD ? "VHD" : "2.6.2.6.3",
 	    "%s%s%s", s->text, rc ? "; it could not be mended: " : "",
 	    rc ? why.text : "");
 }

@@ -108,10 +108,9 @@ static int verify_identity(const struct relink *r, const struct image *img,
 	    MUTATED(RELINK_PROVES))
 		return 0;
 	return refuse(r, VHDX_E_LINKAGE, e, "it has the id %s, the child's "
-		      "parent has %s: it is another disk, or was changed since "
-		      "the child was made; --ignore-id-mismatch takes it all "
+		      "parent has %s: %s; --ignore-id-mismatch takes it all "
 		      "the same", chain_id_text(p, &p->identity, got),
-		      chain_linkage_text(img, want));
+		      chain_linkage_text(img, want), chain_other_text(p));
 }
 
 bool relink_merge_pending(const struct opener *o, struct loop *l,

@@ -272,10 +272,12 @@ static void look_at_stranger(struct doctor *d, const struct vhdx_found *im)
 	}
 	p = add(d, VHDX_SEV_ERROR, "parent_changed", im->path);
 	say(d, &p->text, "its parent must have the id %s, but %s has %s: that "
-	    "one was changed since, or is another disk. Bring the right one "
+	    "one %s, or is another disk. Bring the right one "
 	    "back; only if nothing in it matters that was changed:",
 	    wanted_id(im, want), at->path,
-	    out_guid(at->identity, at->info.format, got));
+	    out_guid(at->identity, at->info.format, got),
+	    at->info.format == VHDX_FORMAT_VHD ? "got another id since"
+					       : "was changed since");
 	say(d, &p->command, "vhdtool set-parent --ignore-id-mismatch %s %s",
 	    msg_shell_word(im->path), msg_shell_word(at->path));
 }

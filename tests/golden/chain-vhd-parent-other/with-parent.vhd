@@ -1,0 +1,1 @@
+create format=vhd size=64M block=2M
