@@ -8,6 +8,7 @@
 #include "file_crash.h"
 #include "file_fault.h"
 #include "file_mem.h"
+#include "mem.h"
 #include "t.h"
 
 #define PAGE 4096u
@@ -314,4 +315,113 @@ void tc_power_fails(enum vhdx_format format, uint32_t block_len,
 	}
 	crash_world_free(w);
 	tc_end();
+}
+
+/* ---- claims that hold for both formats ----------------------------------- */
+
+static void begin(const struct tc_disk *d)
+{
+	tc_begin(d->format, d->block_len, d->has_parent, d->cnt, d->seed);
+}
+
+void tc_second_run_changes_nothing(const struct tc_disk *d)
+{
+	struct memimg before;
+
+	begin(d);
+	tc_compact_and_check();
+	memimg_clone(&before, tc.disk);
+	tc_compact_and_check();
+	T_TRUE(memimg_eq(&before, tc.disk, NULL));
+	memimg_free(&before);
+	tc_end();
+}
+
+void tc_dry_run_is_right(const struct tc_disk *d)
+{
+	struct memimg before;
+	uint64_t len, cnt;
+
+	begin(d);
+	memimg_clone(&before, tc.disk);
+	tc.dry_run = true;
+	T_OK(tc_compact(tc.disk));
+	T_TRUE(memimg_eq(&before, tc.disk, NULL));
+	len = tc.result.file_len_after;
+	cnt = tc.result.zero_cnt;
+	T_TRUE(cnt > 0);
+	tc.dry_run = false;
+	tc_compact_and_check();
+	T_EQ_U64(len, tc.disk->size);
+	T_EQ_U64(cnt, tc.result.zero_cnt);
+	memimg_free(&before);
+	tc_end();
+}
+
+static int stop_at_once(void *arg, uint64_t done, uint64_t total)
+{
+	(void)arg;
+	T_TRUE(done <= total);
+	return 1;
+}
+
+void tc_stopped_run_goes_on(const struct tc_disk *d)
+{
+	begin(d);
+	for (unsigned i = 0; i < 100; i++) {
+		tc.progress = i % 4 == 3 ? NULL : stop_at_once;
+		if (tc_compact(tc.disk) == 0)
+			break;
+		T_EQ_U64(t_err.code, VHDX_E_CANCELED);
+		tc_check_sound(tc.disk, false);
+		tc_check_pages(tc.disk, false);
+	}
+	tc_compact_and_check();
+}
+
+void tc_any_allocation_may_fail(const struct tc_disk *d)
+{
+	uint64_t live;
+	int rc = 0;
+
+	begin(d);
+	live = mem_live_cnt();
+	for (uint64_t n = 1; n == 1 || rc; n++) {
+		(void)mem_fail_nth(n);
+		rc = tc_compact(tc.disk);
+		(void)mem_fail_nth(0);
+		T_TRUE(!rc || t_err.code == VHDX_E_NOMEM);
+		T_EQ_U64(mem_live_cnt(), live);
+		tc_check_pages(tc.disk, false);
+	}
+	tc_compact_and_check();
+	tc_end();
+}
+
+void tc_any_operation_may_fail(const struct tc_disk *d)
+{
+	begin(d);
+	for (uint64_t nth = 1; tc_fail_nth(nth, EIO); nth++)
+		;
+	for (uint64_t nth = 1; tc_fail_nth(nth, ENOSPC); nth++)
+		;
+	tc_end();
+}
+
+void tc_put_unused(void)
+{
+	struct vhdx_blk *blk = tc_open(tc.disk, VHDX_OPEN_WRITE);
+
+	for (uint64_t i = 0; i < 10; i++)
+		tc_put(blk, i * MIB, MIB, 1 + i);
+	tc_put(blk, 8 * MIB, MIB / 2, 0);
+	T_OK(vhdx_blk_close(blk, &t_err));
+	unused_init(&tc.unused, TC_SIZE);
+	tc.use_unused = true;
+	T_OK(vhdx_unused_add(&tc.unused, 3 * MIB, 2 * MIB, &t_err));
+	T_OK(vhdx_unused_add(&tc.unused, 6 * MIB, MIB - 512, &t_err));
+	T_OK(vhdx_unused_add(&tc.unused, 8 * MIB + MIB / 2, MIB / 2, &t_err));
+	unused_sort(&tc.unused);
+	memimg_zero(&tc.model, 3 * MIB, 2 * MIB);
+	memimg_zero(&tc.model, 8 * MIB, MIB);
 }

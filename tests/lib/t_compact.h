@@ -59,4 +59,26 @@ bool tc_fail_nth(uint64_t nth, int sys_errno);
 void tc_power_fails(enum vhdx_format format, uint32_t block_len,
 		    bool has_parent, uint64_t seed, unsigned delay);
 
+/* ---- claims that hold for both formats ----------------------------------- */
+
+/* What tc_begin() is to be called with; 0: an empty disk, no child. */
+struct tc_disk {
+	enum vhdx_format format;
+	uint32_t block_len;
+	bool has_parent;
+	unsigned cnt;
+	uint64_t seed;
+};
+
+void tc_second_run_changes_nothing(const struct tc_disk *d);
+void tc_dry_run_is_right(const struct tc_disk *d);
+/* Ends with the disk compacted, and open for a last look until tc_end(). */
+void tc_stopped_run_goes_on(const struct tc_disk *d);
+void tc_any_allocation_may_fail(const struct tc_disk *d);
+void tc_any_operation_may_fail(const struct tc_disk *d);
+
+/* On a disk that was begun: MiB 0 to 9 with data, of which 3, 4 and 8 are
+ * unused or zeros, 6 but for a sector. */
+void tc_put_unused(void);
+
 #endif

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Compacting a VHD: Q1 to Q5 of vhd1_compact.c. */
-#include <errno.h>
 #include <string.h>
 
 #include "le.h"
-#include "mem.h"
 #include "t.h"
 #include "t_compact.h"
 #include "vhd1_format.h"
@@ -32,36 +30,14 @@ static void the_file_becomes_as_long_as_what_it_holds(void)
 
 static void a_second_run_changes_not_a_byte(void)
 {
-	struct memimg before;
-
-	tc_begin(VHD, 2 * BLOCK, false, 60, 3);
-	tc_compact_and_check();
-	memimg_clone(&before, tc.disk);
-	tc_compact_and_check();
-	T_TRUE(memimg_eq(&before, tc.disk, NULL));
-	memimg_free(&before);
-	tc_end();
+	tc_second_run_changes_nothing(&(struct tc_disk){
+		VHD, 2 * BLOCK, false, 60, 3 });
 }
 
 static void a_dry_run_changes_nothing_and_is_right(void)
 {
-	struct memimg before;
-	uint64_t len, cnt;
-
-	tc_begin(VHD, BLOCK, false, 80, 4);
-	memimg_clone(&before, tc.disk);
-	tc.dry_run = true;
-	T_OK(tc_compact(tc.disk));
-	T_TRUE(memimg_eq(&before, tc.disk, NULL));
-	len = tc.result.file_len_after;
-	cnt = tc.result.zero_cnt;
-	T_TRUE(cnt > 0);
-	tc.dry_run = false;
-	tc_compact_and_check();
-	T_EQ_U64(len, tc.disk->size);
-	T_EQ_U64(cnt, tc.result.zero_cnt);
-	memimg_free(&before);
-	tc_end();
+	tc_dry_run_is_right(&(struct tc_disk){
+		VHD, BLOCK, false, 80, 4 });
 }
 
 static void zeros_of_a_child_stay_and_hide_the_parent(void)
@@ -121,47 +97,18 @@ static void a_gap_that_may_hold_something_is_not_used(void)
 	tc_end();
 }
 
-static int stop_at_once(void *arg, uint64_t done, uint64_t total)
-{
-	(void)arg;
-	T_TRUE(done <= total);
-	return 1;
-}
-
 static void a_stopped_run_can_go_on_and_uses_the_holes_it_left(void)
 {
-	tc_begin(VHD, BLOCK, false, 90, 8);
-	for (unsigned i = 0; i < 100; i++) {
-		tc.progress = i % 4 == 3 ? NULL : stop_at_once;
-		if (tc_compact(tc.disk) == 0)
-			break;
-		T_EQ_U64(t_err.code, VHDX_E_CANCELED);
-		tc_check_sound(tc.disk, false);
-		tc_check_pages(tc.disk, false);
-	}
-	tc_compact_and_check();
+	tc_stopped_run_goes_on(&(struct tc_disk){
+		VHD, BLOCK, false, 90, 8 });
 	T_EQ_U64(tc.result.hole_len, 0);
 	tc_end();
 }
 
 static void unused_blocks_go(void)
 {
-	struct vhdx_blk *blk;
-
 	tc_begin(VHD, BLOCK, false, 0, 9);
-	blk = tc_open(tc.disk, VHDX_OPEN_WRITE);
-	for (uint64_t i = 0; i < 10; i++)
-		tc_put(blk, i * MIB, MIB, 1 + i);
-	tc_put(blk, 8 * MIB, MIB / 2, 0);
-	T_OK(vhdx_blk_close(blk, &t_err));
-	unused_init(&tc.unused, TC_SIZE);
-	tc.use_unused = true;
-	T_OK(vhdx_unused_add(&tc.unused, 3 * MIB, 2 * MIB, &t_err));
-	T_OK(vhdx_unused_add(&tc.unused, 6 * MIB, MIB - 512, &t_err));
-	T_OK(vhdx_unused_add(&tc.unused, 8 * MIB + MIB / 2, MIB / 2, &t_err));
-	unused_sort(&tc.unused);
-	memimg_zero(&tc.model, 3 * MIB, 2 * MIB);
-	memimg_zero(&tc.model, 8 * MIB, MIB);
+	tc_put_unused();
 	tc_compact_and_check();
 	T_EQ_U64(tc.result.unused_cnt, 3);
 	tc_end();
@@ -169,31 +116,14 @@ static void unused_blocks_go(void)
 
 static void any_allocation_may_fail(void)
 {
-	uint64_t live;
-	int rc = 0;
-
-	tc_begin(VHD, BLOCK, false, 50, 9);
-	live = mem_live_cnt();
-	for (uint64_t n = 1; n == 1 || rc; n++) {
-		(void)mem_fail_nth(n);
-		rc = tc_compact(tc.disk);
-		(void)mem_fail_nth(0);
-		T_TRUE(!rc || t_err.code == VHDX_E_NOMEM);
-		T_EQ_U64(mem_live_cnt(), live);
-		tc_check_pages(tc.disk, false);
-	}
-	tc_compact_and_check();
-	tc_end();
+	tc_any_allocation_may_fail(&(struct tc_disk){
+		VHD, BLOCK, false, 50, 9 });
 }
 
 static void any_operation_may_fail(void)
 {
-	tc_begin(VHD, BLOCK, false, 50, 9);
-	for (uint64_t nth = 1; tc_fail_nth(nth, EIO); nth++)
-		;
-	for (uint64_t nth = 1; tc_fail_nth(nth, ENOSPC); nth++)
-		;
-	tc_end();
+	tc_any_operation_may_fail(&(struct tc_disk){
+		VHD, BLOCK, false, 50, 9 });
 }
 
 static void power_may_fail_at_any_instant(void)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Compacting a VHDX: K1 to K6 of vhdx_compact.c. */
-#include <errno.h>
 #include <string.h>
 
-#include "mem.h"
 #include "t.h"
 #include "t_compact.h"
+
+#define VHDX VHDX_FORMAT_VHDX
 
 static void guids(uint8_t file_write[16], uint8_t data_write[16])
 {
@@ -20,7 +20,7 @@ static void the_file_becomes_as_long_as_what_it_holds(void)
 {
 	struct vhdx_blk *blk;
 
-	tc_begin(VHDX_FORMAT_VHDX, MIB, false, 0, 1);
+	tc_begin(VHDX, MIB, false, 0, 1);
 	blk = tc_open(tc.disk, VHDX_OPEN_WRITE);
 	for (uint64_t i = 0; i < 20; i++)
 		tc_put(blk, i * MIB, MIB, i % 3 == 2 ? i : 0);
@@ -36,7 +36,7 @@ static void children_stay_valid_and_copies_are_told_apart(void)
 {
 	uint8_t f0[16], d0[16], f1[16], d1[16];
 
-	tc_begin(VHDX_FORMAT_VHDX, MIB, false, 60, 2);
+	tc_begin(VHDX, MIB, false, 60, 2);
 	guids(f0, d0);
 	tc_compact_and_check();
 	guids(f1, d1);
@@ -47,43 +47,21 @@ static void children_stay_valid_and_copies_are_told_apart(void)
 
 static void a_second_run_changes_not_a_byte(void)
 {
-	struct memimg before;
-
-	tc_begin(VHDX_FORMAT_VHDX, 2 * MIB, true, 60, 3);
-	tc_compact_and_check();
-	memimg_clone(&before, tc.disk);
-	tc_compact_and_check();
-	T_TRUE(memimg_eq(&before, tc.disk, NULL));
-	memimg_free(&before);
-	tc_end();
+	tc_second_run_changes_nothing(&(struct tc_disk){
+		VHDX, 2 * MIB, true, 60, 3 });
 }
 
 static void a_dry_run_changes_nothing_and_is_right(void)
 {
-	struct memimg before;
-	uint64_t len, cnt;
-
-	tc_begin(VHDX_FORMAT_VHDX, MIB, true, 80, 4);
-	memimg_clone(&before, tc.disk);
-	tc.dry_run = true;
-	T_OK(tc_compact(tc.disk));
-	T_TRUE(memimg_eq(&before, tc.disk, NULL));
-	len = tc.result.file_len_after;
-	cnt = tc.result.zero_cnt;
-	T_TRUE(cnt > 0);
-	tc.dry_run = false;
-	tc_compact_and_check();
-	T_EQ_U64(len, tc.disk->size);
-	T_EQ_U64(cnt, tc.result.zero_cnt);
-	memimg_free(&before);
-	tc_end();
+	tc_dry_run_is_right(&(struct tc_disk){
+		VHDX, MIB, true, 80, 4 });
 }
 
 static void bitmaps_go_when_no_block_needs_them(void)
 {
 	struct vhdx_blk *blk;
 
-	tc_begin(VHDX_FORMAT_VHDX, MIB, true, 0, 5);
+	tc_begin(VHDX, MIB, true, 0, 5);
 	blk = tc_open(tc.disk, VHDX_OPEN_WRITE);
 	tc_put(blk, 0, 4096, 1);
 	tc_put(blk, 4096, MIB - 4096, 2); /* all bits set: as good as full */
@@ -103,7 +81,7 @@ static void bitmaps_go_when_no_block_needs_them(void)
 static void random_disks_keep_their_content(void)
 {
 	for (uint64_t seed = 0; seed < 24; seed++) {
-		tc_begin(VHDX_FORMAT_VHDX, (uint32_t)MIB << seed % 6, seed % 2,
+		tc_begin(VHDX, (uint32_t)MIB << seed % 6, seed % 2,
 			 70, 10 + seed);
 		tc_compact_and_check();
 		if (seed % 6 == 0) /* no bitmap can make a hole too small */
@@ -117,23 +95,10 @@ static void random_disks_keep_their_content(void)
 static void unused_blocks_go_and_cut_children_off(void)
 {
 	uint8_t f0[16], d0[16], f1[16], d1[16];
-	struct vhdx_blk *blk;
 
-	tc_begin(VHDX_FORMAT_VHDX, MIB, false, 0, 6);
-	blk = tc_open(tc.disk, VHDX_OPEN_WRITE);
-	for (uint64_t i = 0; i < 10; i++)
-		tc_put(blk, i * MIB, MIB, 1 + i);
-	tc_put(blk, 8 * MIB, MIB / 2, 0);
-	T_OK(vhdx_blk_close(blk, &t_err));
+	tc_begin(VHDX, MIB, false, 0, 6);
+	tc_put_unused();
 	guids(f0, d0);
-	unused_init(&tc.unused, TC_SIZE);
-	tc.use_unused = true;
-	T_OK(vhdx_unused_add(&tc.unused, 3 * MIB, 2 * MIB, &t_err));
-	T_OK(vhdx_unused_add(&tc.unused, 6 * MIB, MIB - 512, &t_err));
-	T_OK(vhdx_unused_add(&tc.unused, 8 * MIB + MIB / 2, MIB / 2, &t_err));
-	unused_sort(&tc.unused);
-	memimg_zero(&tc.model, 3 * MIB, 2 * MIB);
-	memimg_zero(&tc.model, 8 * MIB, MIB); /* tc.unused, or zero */
 	tc_compact_and_check();
 	T_EQ_U64(tc.result.unused_cnt, 3);
 	guids(f1, d1);
@@ -145,7 +110,7 @@ static void unused_and_zero_blocks_of_a_child_never_show_the_parent(void)
 {
 	struct vhdx_blk *blk;
 
-	tc_begin(VHDX_FORMAT_VHDX, MIB, false, 0, 7);
+	tc_begin(VHDX, MIB, false, 0, 7);
 	blk = tc_open(tc.disk, VHDX_OPEN_WRITE);
 	tc_put(blk, 0, 10 * MIB, 77);
 	T_OK(vhdx_blk_close(blk, &t_err));
@@ -168,69 +133,37 @@ static void unused_and_zero_blocks_of_a_child_never_show_the_parent(void)
 
 /* ---- failures ----------------------------------------------------------- */
 
-static int stop_at_once(void *arg, uint64_t done, uint64_t total)
-{
-	(void)arg;
-	T_TRUE(done <= total);
-	return 1;
-}
-
 static void a_stopped_run_can_go_on(void)
 {
-	tc_begin(VHDX_FORMAT_VHDX, MIB, true, 90, 8);
-	for (unsigned i = 0; i < 100; i++) {
-		tc.progress = i % 4 == 3 ? NULL : stop_at_once;
-		if (tc_compact(tc.disk) == 0)
-			break;
-		T_EQ_U64(t_err.code, VHDX_E_CANCELED);
-		tc_check_sound(tc.disk, false);
-		tc_check_pages(tc.disk, false);
-	}
-	tc_compact_and_check();
+	tc_stopped_run_goes_on(&(struct tc_disk){
+		VHDX, MIB, true, 90, 8 });
 	tc_end();
 }
 
 static void any_allocation_may_fail(void)
 {
-	uint64_t live;
-	int rc = 0;
-
-	tc_begin(VHDX_FORMAT_VHDX, MIB, true, 50, 9);
-	live = mem_live_cnt();
-	for (uint64_t n = 1; n == 1 || rc; n++) {
-		(void)mem_fail_nth(n);
-		rc = tc_compact(tc.disk);
-		(void)mem_fail_nth(0);
-		T_TRUE(!rc || t_err.code == VHDX_E_NOMEM);
-		T_EQ_U64(mem_live_cnt(), live);
-		tc_check_pages(tc.disk, false);
-	}
-	tc_compact_and_check();
-	tc_end();
+	tc_any_allocation_may_fail(&(struct tc_disk){
+		VHDX, MIB, true, 50, 9 });
 }
 
 static void any_operation_may_fail(void)
 {
-	tc_begin(VHDX_FORMAT_VHDX, MIB, true, 50, 9);
-	for (uint64_t nth = 1; tc_fail_nth(nth, EIO); nth++)
-		;
-	for (uint64_t nth = 1; tc_fail_nth(nth, ENOSPC); nth++)
-		;
-	tc_end();
+	tc_any_operation_may_fail(&(struct tc_disk){
+		VHDX, MIB, true, 50, 9 });
 }
 
 static void power_may_fail_at_any_instant(void)
 {
-	tc_power_fails(VHDX_FORMAT_VHDX, MIB, false, 20, 0);
-	tc_power_fails(VHDX_FORMAT_VHDX, MIB, false, 21, 4);
-	tc_power_fails(VHDX_FORMAT_VHDX, 2 * MIB, false, 22, 2);
+	tc_power_fails(VHDX, MIB, false, 20, 0);
+	tc_power_fails(VHDX, MIB, false, 21, 4);
+	tc_power_fails(VHDX, 2 * MIB, false, 22, 2);
 }
 
 static void power_may_fail_at_any_instant_in_a_child(void)
 {
-	tc_power_fails(VHDX_FORMAT_VHDX, MIB, true, 30, 0);
-	tc_power_fails(VHDX_FORMAT_VHDX, MIB, true, 31, 4);
-	tc_power_fails(VHDX_FORMAT_VHDX, 2 * MIB, true, 33, 2);
+	tc_power_fails(VHDX, MIB, true, 30, 0);
+	tc_power_fails(VHDX, MIB, true, 31, 4);
+	tc_power_fails(VHDX, 2 * MIB, true, 33, 2);
 }
 
 static const struct t_test tests[] = {
