@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "t_resize.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -423,4 +424,23 @@ void t_resize_no_memory(struct t_resize *t, uint64_t size_len)
 
 	while (starve_one(t, size_len, nth))
 		nth++;
+}
+
+void t_resize_full_host(struct t_resize *t, uint64_t size_len)
+{
+	uint64_t size = t->file.size;
+	struct file_fault *ff;
+	struct file *f;
+
+	T_OK(file_mem_new(t->loop, "disk", &t->file, &f, &t_err));
+	T_OK(file_fault_new(f, &ff, &t_err));
+	t_resize_open_file(t, &ff->file, VHDX_OPEN_WRITE);
+	fault_set(ff, (struct fault_rule){ .ops = 1u << FILE_RESERVE, .nth = 1,
+					   .sys_errno = ENOSPC });
+	T_FAILS(t->img->ops->resize(t->img, size_len, &t_err), VHDX_E_NOSPC,
+		"");
+	t_resize_verify(t);
+	t_resize_close(t);
+	T_EQ_U64(t->file.size, size);
+	t_resize_check(t, &t->file, false);
 }

@@ -68,4 +68,7 @@ void t_resize_faults(struct t_resize *t, uint64_t size_len, unsigned ops,
 /* And for every allocation that fails. */
 void t_resize_no_memory(struct t_resize *t, uint64_t size_len);
 
+/* A host that has no room for a fixed disk's new space: nothing changes. */
+void t_resize_full_host(struct t_resize *t, uint64_t size_len);
+
 #endif

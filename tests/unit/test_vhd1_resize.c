@@ -161,21 +161,8 @@ static void size_and_geometry_are_in_both_footers(void)
 
 static void full_host_leaves_a_fixed_disk_as_it_was(void)
 {
-	struct file_fault *ff;
-	struct file *f;
-	uint64_t size;
-
 	begin(VHDX_TYPE_FIXED, 0);
-	size = t.file.size;
-	T_OK(file_mem_new(t.loop, "disk", &t.file, &f, &t_err));
-	T_OK(file_fault_new(f, &ff, &t_err));
-	t_resize_open_file(&t, &ff->file, VHDX_OPEN_WRITE);
-	fault_set(ff, (struct fault_rule){ .ops = 1u << FILE_RESERVE, .nth = 1,
-					   .sys_errno = ENOSPC });
-	T_FAILS(t.img->ops->resize(t.img, 9 * MIB, &t_err), VHDX_E_NOSPC, "");
-	t_resize_verify(&t);
-	t_resize_close(&t);
-	T_EQ_U64(t.file.size, size);
+	t_resize_full_host(&t, 9 * MIB);
 	t_resize_end(&t);
 }
 
