@@ -184,3 +184,70 @@ store_changes()
 			vhdtool write --offset $((piece * 65536)) "$3" >/dev/null
 	done <pieces
 }
+
+# The same in an image and in the raw file `model`, which is in the folder.
+model_put() # FILE SEED OFFSET LEN
+{
+	pattern "$2" "$4" >data
+	vhdtool write --offset "$3" "$1" <data >/dev/null
+	dd if=data of=model bs=64K seek="$3" oflag=seek_bytes conv=notrunc \
+		status=none
+}
+
+model_zero() # FILE OFFSET LEN
+{
+	vhdtool write --zeroes --offset "$2" --length "$3" "$1" >/dev/null
+	head -c "$3" /dev/zero | dd of=model bs=64K seek="$2" \
+		oflag=seek_bytes conv=notrunc status=none iflag=fullblock
+}
+
+# same_as_model FILE FORMAT: it reads as the model, is sound, and so is what it converts
+# to.
+same_as_model()
+{
+	local flat=flat.$2
+	vhdtool read "$1" | cmp - model || fail "$1 reads another content"
+	sound "$1"
+	vhdtool convert --force "$1" "$flat" >/dev/null
+	if [ "$2" != raw ]; then
+		vhdtool info --json "$flat" >info
+		equal "type of the flat one" "$(json type info)" dynamic
+	fi
+	vhdtool read "$flat" | cmp - model ||
+		fail "$1 converts to another content"
+	status 0 vhdtool compare --strict "$1" "$flat"
+	status 0 vhdtool compare --strict "$flat" "$1"
+}
+
+# picture FILE NAME...: info --chain draws them, leaf to base, all healthy.
+picture()
+{
+	vhdtool info --chain "$1" >out
+	equal lines "$(wc -l <out)" $(($# - 1))
+	equal order "$(sed 's/.*\///; s/:.*//; s/.*: //' out | paste -sd' ')" \
+		"${*:2}"
+	equal health "$(grep -c ': ok$' out)" $(($# - 1))
+}
+
+# libvhdi_starts FILE: skips where vhdimount is missing or cannot mount FILE.
+libvhdi_starts()
+{
+	requires vhdimount
+	[ -w /dev/fuse ] || skip "no /dev/fuse"
+	mkdir -p mnt
+	at_exit "umount '$tmp/mnt' 2>/dev/null"
+	vhdimount "$1" mnt >/dev/null || skip "vhdimount cannot mount here"
+	umount mnt
+}
+
+# libvhdi_same FILE DEPTH: vhdimount, which shows the leaf last, after its
+# parents, sees what we see.
+libvhdi_same()
+{
+	vhdimount "$1" mnt >log 2>&1 ||
+		{ cat log; fail "vhdimount refuses $1"; }
+	cat "mnt/vhdi$2" >seen
+	vhdtool read "$1" >ours
+	umount mnt
+	cmp seen ours || fail "libvhdi sees another content in $1"
+}
