@@ -38,16 +38,6 @@
 #include "mutation.h"
 
 #define ROUND_LEN (256 * MIB) /* dropped or moved, before it is settled */
-#define TELL_LEN MIB	      /* of work, between two calls of progress */
-
-static void note_failure(struct cpv *c, int res, const struct vhdx_err *err)
-{
-	if (!c->res) {
-		c->res = res;
-		c->err = *err;
-	}
-	c->stopped = true;
-}
 
 /* ---- places -------------------------------------------------------------- */
 
@@ -61,25 +51,17 @@ static bool next_low(struct cpv *c, uint64_t *at)
 	return false;
 }
 
-static bool is_busy(const struct cpv *c, uint64_t at)
-{
-	for (unsigned i = 0; i < CPV_JOBS; i++)
-		if (c->jobs[i].busy && c->jobs[i].from == at)
-			return true;
-	return false;
-}
-
 static bool next_high(struct cpv *c, uint64_t *from, uint64_t *to)
 {
 	while (c->high && (c->places[c->high - 1].use == PLACE_FREE ||
 			   c->places[c->high - 1].use == PLACE_LEAVING))
 		c->high--;
 	if (!c->high || c->places[c->high - 1].off < c->floor_off) {
-		c->moving = false; /* the file would not be shorter */
+		c->run.moving = false; /* the file would not be shorter */
 		return false;
 	}
 	if (c->places[c->high - 1].use == PLACE_COMING ||
-	    is_busy(c, c->high - 1))
+	    crun_is_busy(&c->run, c->high - 1))
 		return false;
 	while (c->free_from < c->high &&
 	       (c->places[c->free_from].use != PLACE_FREE ||
@@ -95,18 +77,13 @@ static bool next_high(struct cpv *c, uint64_t *from, uint64_t *to)
 
 /* ---- jobs ---------------------------------------------------------------- */
 
-static void job_done(struct shift *s)
-{
-	container_of(s, struct cpv_job, s)->over = true;
-}
-
 static bool is_useless(const struct shift *s, uint64_t pos, uint64_t len)
 {
-	const struct cpv_job *j = container_of(s, struct cpv_job, s);
-	const struct cpv *c = j->c;
+	const struct cjob *j = container_of(s, struct cjob, s);
+	const struct cpv *c = container_of(j->run, struct cpv, run);
 	uint64_t voff = (uint64_t)c->places[j->from].blk * c->v->bat.block_len;
 
-	return unused_covers(c->how->unused, voff + pos, len);
+	return unused_covers(c->run.how->unused, voff + pos, len);
 }
 
 static bool may_go(const struct cpv *c, uint64_t at)
@@ -115,37 +92,27 @@ static bool may_go(const struct cpv *c, uint64_t at)
 }
 
 /* The payload; the bitmap goes along when all of it is there. */
-static void start(struct cpv *c, struct cpv_job *j)
+static void start(struct cpv *c, struct cjob *j)
 {
 	const struct vhd1_bat *b = &c->v->bat;
 	const struct place *p = &c->places[j->from];
-	bool moves = j->to != j->from, look = may_go(c, j->from);
+	bool look = may_go(c, j->from);
 
-	j->busy = true;
-	j->over = false;
-	j->s.file = c->v->img.file;
 	j->s.src_off = p->off + b->bitmap_len;
 	j->s.len = cpv_used_len(c, p->blk) - b->bitmap_len;
 	j->s.look_len = j->s.len;
-	j->s.dst_off = moves && !c->how->dry_run
+	j->s.dst_off = j->moves && !c->run.how->dry_run
 			       ? c->places[j->to].off + b->bitmap_len
 			       : SHIFT_NOWHERE;
-	j->s.useless = c->how->unused && look ? is_useless : NULL;
-	j->s.work_len = p->use == PLACE_USED ? &c->work_len : &c->lost_len;
-	j->s.done = job_done;
-	if (c->how->dry_run && !look) {
-		*j->s.work_len += j->s.len;
-		j->s.res = 0;
-		j->s.empty = false;
-		j->over = true;
-		return;
-	}
-	shift_start(&j->s);
+	j->s.useless = c->run.how->unused && look ? is_useless : NULL;
+	j->s.work_len = p->use == PLACE_USED ? &c->run.work_len
+					     : &c->run.lost_len;
+	crun_start(j, look);
 }
 
 /* Blocking. What the payload's copy lacks: the bitmap, and zeros where the
  * disk's last block goes on behind the disk. */
-static int copy_rest(struct cpv *c, const struct cpv_job *j, struct vhdx_err *e)
+static int copy_rest(struct cpv *c, const struct cjob *j, struct vhdx_err *e)
 {
 	const struct vhd1_bat *b = &c->v->bat;
 	const struct place *from = &c->places[j->from];
@@ -161,21 +128,15 @@ static int copy_rest(struct cpv *c, const struct cpv_job *j, struct vhdx_err *e)
 	return rc;
 }
 
-static void host_is_full(struct cpv *c, const struct vhdx_err *err)
-{
-	c->full = true;
-	c->moving = false;
-	c->high = c->cnt;
-	c->err = *err;
-}
-
-static void job_failed(struct cpv *c, const struct cpv_job *j, int rc,
+static void job_failed(struct cpv *c, const struct cjob *j, int rc,
 		       const struct vhdx_err *err)
 {
-	if (j->to != j->from && rc == VHDX_E_NOSPC)
-		host_is_full(c, err);
-	else
-		note_failure(c, rc, err);
+	if (!j->moves || rc != VHDX_E_NOSPC) {
+		crun_fail(&c->run, rc, err);
+		return;
+	}
+	crun_is_full(&c->run, err);
+	c->high = c->cnt;
 }
 
 static void change(struct cpv *c, uint64_t from, uint64_t to)
@@ -186,33 +147,29 @@ static void change(struct cpv *c, uint64_t from, uint64_t to)
 	c->places[from].use = PLACE_LEAVING;
 }
 
-static void end_job(struct cpv *c, struct cpv_job *j)
+static void end_job(struct cjob *j)
 {
-	bool moves = j->to != j->from;
+	struct cpv *c = container_of(j->run, struct cpv, run);
 	bool drop = j->s.empty && may_go(c, j->from);
 	struct vhdx_err e = j->s.err;
 	int rc = j->s.res;
 
-	j->busy = false;
-	if (!rc && !c->res && moves && !drop && !c->how->dry_run &&
+	if (!rc && !c->run.res && j->moves && !drop && !c->run.how->dry_run &&
 	    !MUTATED(VHD_COMPACT_WHOLE))
 		rc = copy_rest(c, j, &e);
-	if (moves && (rc || c->res || drop)) {
+	if (j->moves && (rc || c->run.res || drop)) {
 		c->places[j->to].use = PLACE_FREE;
 		c->free_from = u64_min(c->free_from, j->to);
 	}
 	if (rc) {
 		job_failed(c, j, rc, &e);
-	} else if (c->res) {
+	} else if (c->run.res) {
 		/* Nothing is changed any more. */
 	} else if (drop) {
-		if (j->s.nonzero)
-			c->r->unused_cnt++;
-		else
-			c->r->zero_cnt++;
+		crun_count_dropped(&c->run, j->s.nonzero);
 		change(c, j->from, j->from);
-	} else if (moves) {
-		c->r->moved_len += c->unit_len;
+	} else if (j->moves) {
+		c->run.r->moved_len += c->unit_len;
 		c->places[j->to].blk = c->places[j->from].blk;
 		change(c, j->from, j->to);
 	} else {
@@ -257,7 +214,7 @@ static void settle(struct cpv *c)
 	struct vhdx_err e;
 	int rc;
 
-	if (c->how->dry_run || !c->pending_cnt) {
+	if (c->run.how->dry_run || !c->pending_cnt) {
 		free_pending(c);
 		return;
 	}
@@ -270,22 +227,22 @@ static void settle(struct cpv *c)
 	rc = vhd1_flush_blocking(c->v, &e);
 	free_pending(c);
 	if (rc) {
-		c->res = 0; /* graver than being stopped */
-		note_failure(c, rc, &e);
+		c->run.res = 0; /* graver than being stopped */
+		crun_fail(&c->run, rc, &e);
 	}
 }
 
 /* ---- the work ------------------------------------------------------------ */
 
-static bool start_one(struct cpv *c, struct cpv_job *j)
+static bool start_one(struct cpv *c, struct cjob *j)
 {
-	if (c->moving && next_high(c, &j->from, &j->to)) {
+	j->moves = c->run.moving && next_high(c, &j->from, &j->to);
+	if (j->moves) {
 		start(c, j);
 		return true;
 	}
 	if (!next_low(c, &j->from))
 		return false;
-	j->to = j->from;
 	if (!may_go(c, j->from)) {
 		c->places[j->from].use = PLACE_DONE;
 		return true;
@@ -296,44 +253,11 @@ static bool start_one(struct cpv *c, struct cpv_job *j)
 
 static void start_jobs(struct cpv *c)
 {
-	for (unsigned i = 0; i < CPV_JOBS && !c->stopped;)
-		if (c->jobs[i].busy)
+	for (unsigned i = 0; i < CRUN_JOBS && !c->run.stopped;)
+		if (c->run.jobs[i].busy)
 			i++;
-		else if (!start_one(c, &c->jobs[i]))
+		else if (!start_one(c, &c->run.jobs[i]))
 			break;
-}
-
-static unsigned end_jobs(struct cpv *c, bool *ended)
-{
-	unsigned cnt = 0;
-
-	*ended = false;
-	for (unsigned i = 0; i < CPV_JOBS; i++) {
-		struct cpv_job *j = &c->jobs[i];
-
-		if (j->busy && j->over) {
-			end_job(c, j);
-			*ended = true;
-		}
-		cnt += j->busy;
-	}
-	return cnt;
-}
-
-static void tell_progress(struct cpv *c)
-{
-	const struct vhdx_progress *p = &c->how->progress;
-	struct vhdx_err e;
-
-	if (!p->fn || c->work_len - c->told_len < TELL_LEN)
-		return;
-	c->told_len = c->work_len;
-	if (!p->fn(p->arg, u64_min(c->work_len, c->total_len), c->total_len))
-		return;
-	(void)err_set(&e, VHDX_E_CANCELED, "%s: compacting was stopped; the "
-		      "image is intact, and the same call goes on",
-		      c->v->img.file->path);
-	note_failure(c, e.code, &e);
 }
 
 static void work(struct cpv *c)
@@ -343,9 +267,9 @@ static void work(struct cpv *c)
 
 	for (;;) {
 		start_jobs(c);
-		tell_progress(c);
-		busy = end_jobs(c, &ended);
-		if (c->pending_cnt > CPV_PENDING - 2 * CPV_JOBS ||
+		crun_tell(&c->run);
+		busy = crun_end_jobs(&c->run, end_job, &ended);
+		if (c->pending_cnt > CPV_PENDING - 2 * CRUN_JOBS ||
 		    c->pending_len >= ROUND_LEN)
 			settle(c);
 		else if (busy && !ended)
@@ -370,7 +294,7 @@ static bool needs_no_look(struct cpv *c, const struct place *p, bool *unused,
 	*unused = false;
 	if (!vhd1_has_parent(c->v)) {
 		*unused = p->blk < b->need &&
-			  unused_covers(c->how->unused, (uint64_t)p->blk *
+			  unused_covers(c->run.how->unused, (uint64_t)p->blk *
 					b->block_len, len);
 		return *unused;
 	}
@@ -390,17 +314,14 @@ static int first_pass(struct cpv *c, struct vhdx_err *e)
 	for (uint64_t i = 0; i < c->cnt && !rc; i++) {
 		if (c->places[i].use != PLACE_USED)
 			continue;
-		c->total_len += c->v->bat.block_len;
+		c->run.total_len += c->v->bat.block_len;
 		if (!needs_no_look(c, &c->places[i], &unused, &rc, e))
 			continue;
-		if (unused)
-			c->r->unused_cnt++;
-		else
-			c->r->zero_cnt++;
+		crun_count_dropped(&c->run, unused);
 		change(c, i, i);
 		if (c->pending_cnt == CPV_PENDING)
 			settle(c);
-		rc = c->res ? err_copy(e, &c->err, c->res) : rc;
+		rc = c->run.res ? err_copy(e, &c->run.err, c->run.res) : rc;
 	}
 	return rc;
 }
@@ -417,8 +338,8 @@ static int punch_free(struct cpv *c, uint64_t end, struct vhdx_err *e)
 
 		if (p->use != PLACE_FREE || p->off + c->unit_len > end)
 			continue;
-		c->r->hole_len += c->unit_len;
-		if (c->how->dry_run || p->is_short)
+		c->run.r->hole_len += c->unit_len;
+		if (c->run.how->dry_run || p->is_short)
 			continue;
 		rc = file_next_data(f, p->off, &off, &len, e);
 		if (!rc && len && off < p->off + c->unit_len)
@@ -451,7 +372,7 @@ static int cut(struct cpv *c, uint64_t end, struct vhdx_err *e)
 
 static int leave(struct cpv *c, struct vhdx_err *e)
 {
-	struct vhdx_compact_result *r = c->r;
+	struct vhdx_compact_result *r = c->run.r;
 	uint64_t end = cpv_end(c);
 	bool shorter = vhd1_footer_off(end) + VHD1_FOOTER_LEN <
 		       c->v->img.file->size;
@@ -464,13 +385,13 @@ static int leave(struct cpv *c, struct vhdx_err *e)
 	rc = punch_free(c, shorter ? end : r->file_len_after, e);
 	if (r->hole_len)
 		snprintf(r->held_by, sizeof(r->held_by), "%s at the end of "
-			 "the file stays where it is", c->moving ?
+			 "the file stays where it is", c->run.moving ?
 			 "a block" : "a structure");
-	else if (c->how->unused && vhd1_has_parent(c->v))
+	else if (c->run.how->unused && vhd1_has_parent(c->v))
 		snprintf(r->held_by, sizeof(r->held_by), "what the file "
 			 "systems do not use stays: a differencing VHD has no "
 			 "blocks that are known to be unused");
-	if (!rc && shorter && !c->how->dry_run)
+	if (!rc && shorter && !c->run.how->dry_run)
 		rc = cut(c, end, e);
 	return rc;
 }
@@ -486,54 +407,44 @@ static int begin(struct cpv *c, struct vhdx_err *e)
 				   (uintmax_t)v->bat.bad_cnt);
 	c->unit_len = (uint64_t)v->bat.bitmap_len + v->bat.block_len;
 	c->pending = mem_array(CPV_PENDING, sizeof(*c->pending));
-	c->jobs = mem_array(CPV_JOBS, sizeof(*c->jobs));
-	c->bufs = mem_aligned(4096, CPV_JOBS * SHIFT_BUF_LEN);
 	c->bits = mem_alloc(v->bat.bitmap_len);
-	if (!c->pending || !c->jobs || !c->bufs || !c->bits)
+	if (!c->pending || !c->bits)
 		return err_set(e, VHDX_E_NOMEM, "no memory to compact %s",
 			       v->img.file->path);
-	for (unsigned i = 0; i < CPV_JOBS; i++) {
-		c->jobs[i].c = c;
-		c->jobs[i].s.buf = c->bufs + i * SHIFT_BUF_LEN;
-	}
 	return cpv_find_places(c, e);
 }
 
-static int run(struct cpv *c, struct vhdx_err *e)
+static int run(struct cpv *c, const struct compact *how, struct vhdx_err *e)
 {
-	int rc = begin(c, e);
+	int rc = crun_new(&c->run, how, c->v->img.file, e);
 
+	if (!rc)
+		rc = begin(c, e);
 	if (!rc)
 		rc = first_pass(c, e);
 	if (rc)
 		return rc;
 	c->high = c->cnt;
-	c->moving = !c->end_stays;
+	c->run.moving = !c->end_stays;
 	work(c);
-	if (!c->res || c->res == VHDX_E_CANCELED)
+	if (!c->run.res || c->run.res == VHDX_E_CANCELED)
 		rc = leave(c, e);
-	if (c->res)
-		return err_copy(e, &c->err, c->res);
-	if (!rc && c->full)
-		return err_set(e, VHDX_E_NOSPC, "%.300s; what could be dropped "
-			       "has been, run it again", c->err.text);
-	return rc;
+	return crun_result(&c->run, rc, e);
 }
 
 int vhd1_compact(struct image *img, const struct compact *how,
 		 struct vhdx_err *e)
 {
 	struct vhd1 *v = container_of(img, struct vhd1, img);
-	struct cpv c = { .v = v, .how = how, .r = how->result };
+	struct cpv c = { .v = v, };
 	int rc = how->dry_run ? 0 : vhd1_flush_blocking(v, e);
 
-	c.r->file_len_after = img->file->size;
+	how->result->file_len_after = img->file->size;
 	if (!rc)
-		rc = run(&c, e);
+		rc = run(&c, how, e);
 	mem_free(c.places);
 	mem_free(c.pending);
-	mem_free(c.jobs);
-	mem_free(c.bufs);
+	crun_free(&c.run);
 	mem_free(c.bits);
 	return rc;
 }

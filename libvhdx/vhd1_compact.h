@@ -9,10 +9,9 @@
 #ifndef VHD1_COMPACT_H
 #define VHD1_COMPACT_H
 
-#include "shift.h"
+#include "compact_run.h"
 #include "vhd1_image.h"
 
-#define CPV_JOBS 8u
 #define CPV_PENDING 1024u
 
 enum place_use {
@@ -31,24 +30,14 @@ struct place {
 	bool is_short; /* cut by what follows: for no other block */
 };
 
-struct cpv;
-
-struct cpv_job {
-	struct shift s;
-	struct cpv *c;
-	uint64_t from, to; /* places; to == from: only look */
-	bool busy, over;
-};
-
 /* A change of the BAT that waits for its turn. */
 struct cpv_change {
 	uint64_t from, to; /* to == from: dropped */
 };
 
 struct cpv {
+	struct crun run;
 	struct vhd1 *v;
-	const struct compact *how;
-	struct vhdx_compact_result *r;
 	struct place *places; /* owned; in the order of their offsets */
 	uint64_t cnt, cap;
 	uint64_t low, high;   /* places below and above are dealt with */
@@ -57,15 +46,9 @@ struct cpv {
 	uint64_t floor_off;   /* the file cannot end before */
 	bool has_unknown;     /* something may be there that nothing names */
 	bool end_stays;	      /* and it may be at the end */
-	bool moving, stopped, full;
 	uint64_t pending_len;
 	unsigned pending_cnt;
 	struct cpv_change *pending; /* owned; CPV_PENDING */
-	uint64_t work_len, told_len, total_len, lost_len;
-	int res;
-	struct vhdx_err err;
-	struct cpv_job *jobs; /* owned; CPV_JOBS */
-	uint8_t *bufs;	      /* owned; SHIFT_BUF_LEN each */
 	uint8_t *bits;	      /* owned; a bitmap */
 };
 

@@ -128,7 +128,7 @@ int cpv_find_places(struct cpv *c, struct vhdx_err *e)
 		if (b->entry[blk] != VHD1_ABSENT)
 			rc = add_place(c, vhd1_bat_off(b, blk), blk, PLACE_USED,
 				       e);
-	c->r->block_cnt = c->cnt;
+	c->run.r->block_cnt = c->cnt;
 	if (!rc)
 		rc = vhd1_bat_audit(b, c->v->img.file->size, ignore_bad,
 				    c->has_unknown ? NULL : take_gap, &g, e);

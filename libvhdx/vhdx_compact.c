@@ -48,16 +48,6 @@
 #include "mutation.h"
 
 #define ROUND_LEN (256 * MIB) /* dropped, before they are made holes */
-#define TELL_LEN MIB	      /* of work, between two calls of progress */
-
-static void note_failure(struct cpt *c, int res, const struct vhdx_err *err)
-{
-	if (!c->res) {
-		c->res = res;
-		c->err = *err;
-	}
-	c->stopped = true;
-}
 
 /* ---- units --------------------------------------------------------------- */
 
@@ -78,14 +68,6 @@ static unsigned unit_state(uint32_t unit)
 	return unit & UNIT_SOLID ? BAT_FULLY_PRESENT : BAT_PARTIALLY_PRESENT;
 }
 
-static bool is_busy(const struct cpt *c, uint64_t mib)
-{
-	for (unsigned i = 0; i < CPT_JOBS; i++)
-		if (c->jobs[i].busy && c->jobs[i].mib == mib)
-			return true;
-	return false;
-}
-
 /* The lowest unit that has to be looked at. */
 static bool next_low(struct cpt *c, uint64_t *mib)
 {
@@ -93,13 +75,13 @@ static bool next_low(struct cpt *c, uint64_t *mib)
 		uint32_t unit = c->units[c->low];
 
 		if (!unit || unit & (UNIT_DONE | UNIT_COMING) ||
-		    is_busy(c, c->low))
+		    crun_is_busy(&c->run, c->low))
 			continue;
 		if (unit & UNIT_SOLID) {
 			*mib = c->low++;
 			return true;
 		}
-		c->work_len += unit_len(c, unit);
+		c->run.work_len += unit_len(c, unit);
 	}
 	return false;
 }
@@ -130,11 +112,11 @@ static bool next_high(struct cpt *c, uint64_t *mib, uint64_t *dst)
 	while (c->high && !c->units[c->high - 1])
 		c->high--;
 	if (c->high <= c->floor) {
-		c->moving = false; /* the file would not be shorter */
+		c->run.moving = false; /* the file would not be shorter */
 		return false;
 	}
 	unit = c->units[c->high - 1];
-	if (unit & UNIT_COMING || is_busy(c, c->high - 1) ||
+	if (unit & UNIT_COMING || crun_is_busy(&c->run, c->high - 1) ||
 	    !find_hole(c, unit_len(c, unit), c->high - 1, dst))
 		return false;
 	c->units[*dst / MIB] = UNIT_COMING;
@@ -144,124 +126,102 @@ static bool next_high(struct cpt *c, uint64_t *mib, uint64_t *dst)
 
 /* ---- jobs ---------------------------------------------------------------- */
 
-static void job_done(struct shift *s)
-{
-	container_of(s, struct cpt_job, s)->over = true;
-}
-
 static bool is_useless(const struct shift *s, uint64_t pos, uint64_t len)
 {
-	const struct cpt_job *j = container_of(s, struct cpt_job, s);
-	const struct cpt *c = j->c;
-	uint64_t blk = cpt_blk(c, unit_index(c->units[j->mib]));
+	const struct cjob *j = container_of(s, struct cjob, s);
+	const struct cpt *c = container_of(j->run, struct cpt, run);
+	uint64_t blk = cpt_blk(c, unit_index(c->units[j->from]));
 
-	return unused_covers(c->how->unused, blk * c->vi->img.block_len + pos,
-			     len);
+	return unused_covers(c->run.how->unused,
+			     blk * c->vi->img.block_len + pos, len);
 }
 
 static uint64_t *work_counter(struct cpt *c, uint32_t unit)
 {
-	return unit & UNIT_DONE ? &c->lost_len : &c->work_len;
+	return unit & UNIT_DONE ? &c->run.lost_len : &c->run.work_len;
 }
 
-static void start(struct cpt *c, struct cpt_job *j, uint64_t mib)
+static void start(struct cpt *c, struct cjob *j, uint64_t mib)
 {
 	uint32_t unit = c->units[mib];
 	bool solid = unit & UNIT_SOLID;
 
-	j->mib = mib;
-	j->busy = true;
-	j->s.file = c->vi->img.file;
+	j->from = mib;
 	j->s.src_off = mib * MIB;
 	j->s.len = unit_len(c, unit);
-	j->s.dst_off = j->moves && !c->how->dry_run ? j->dst_off
-						    : SHIFT_NOWHERE;
+	j->s.dst_off = j->moves && !c->run.how->dry_run ? j->to
+							: SHIFT_NOWHERE;
 	j->s.look_len = solid ? cpt_live_len(c, cpt_blk(c, unit_index(unit)))
 			      : j->s.len;
-	j->s.useless = solid && c->how->unused ? is_useless : NULL;
+	j->s.useless = solid && c->run.how->unused ? is_useless : NULL;
 	j->s.work_len = work_counter(c, unit);
-	j->s.done = job_done;
-	j->over = false;
-	if (c->how->dry_run && (!solid || unit & UNIT_DONE)) {
-		*j->s.work_len += j->s.len;
-		j->s.res = 0;
-		j->s.empty = false;
-		j->over = true;
-		return;
-	}
-	shift_start(&j->s);
+	crun_start(j, solid && !(unit & UNIT_DONE));
 }
 
 /* K4, K5 */
-static int drop_unit(struct cpt *c, const struct cpt_job *j, struct vhdx_err *e)
+static int drop_unit(struct cpt *c, const struct cjob *j, struct vhdx_err *e)
 {
-	uint32_t unit = c->units[j->mib];
+	uint32_t unit = c->units[j->from];
 	unsigned state = j->s.nonzero ? BAT_UNMAPPED : BAT_ZERO;
 	int rc = 0;
 
 	if (MUTATED(COMPACT_NEVER_PARENT))
 		state = BAT_NOT_PRESENT;
-	if (j->s.nonzero && !c->how->dry_run)
+	if (j->s.nonzero && !c->run.how->dry_run)
 		rc = cpt_session(c, true, e);
 	if (!rc)
 		rc = cpt_set(c, unit_index(unit), bat_entry_make(state, 0), e);
 	if (!rc)
-		rc = cpt_free(c, j->mib * MIB, unit_len(c, unit), e);
+		rc = cpt_free(c, j->from * MIB, unit_len(c, unit), e);
 	if (rc)
 		return rc;
-	c->units[j->mib] = 0;
+	c->units[j->from] = 0;
 	c->dropped_len += unit_len(c, unit);
-	if (j->s.nonzero)
-		c->r->unused_cnt++;
-	else
-		c->r->zero_cnt++;
+	crun_count_dropped(&c->run, j->s.nonzero);
 	return 0;
 }
 
 /* K1 */
-static int move_unit(struct cpt *c, const struct cpt_job *j, struct vhdx_err *e)
+static int move_unit(struct cpt *c, const struct cjob *j, struct vhdx_err *e)
 {
-	uint32_t unit = c->units[j->mib];
+	uint32_t unit = c->units[j->from];
 	int rc = cpt_set(c, unit_index(unit),
-			 bat_entry_make(unit_state(unit), j->dst_off), e);
+			 bat_entry_make(unit_state(unit), j->to), e);
 
 	if (!rc)
-		rc = cpt_free(c, j->mib * MIB, unit_len(c, unit), e);
+		rc = cpt_free(c, j->from * MIB, unit_len(c, unit), e);
 	if (rc)
 		return rc;
-	c->units[j->mib] = 0;
-	c->units[j->dst_off / MIB] = unit | UNIT_DONE;
-	c->r->moved_len += unit_len(c, unit);
+	c->units[j->from] = 0;
+	c->units[j->to / MIB] = unit | UNIT_DONE;
+	c->run.r->moved_len += unit_len(c, unit);
 	return 0;
 }
 
-static void job_failed(struct cpt *c, const struct cpt_job *j)
+static void job_failed(struct cpt *c, const struct cjob *j)
 {
-	if (j->moves && j->s.res == VHDX_E_NOSPC) {
-		/* What is dropped below makes room for another run. */
-		c->full = true;
-		c->moving = false;
-		c->high = c->mib_cnt;
-		c->err = j->s.err;
+	if (!j->moves || j->s.res != VHDX_E_NOSPC) {
+		crun_fail(&c->run, j->s.res, &j->s.err);
 		return;
 	}
-	note_failure(c, j->s.res, &j->s.err);
+	crun_is_full(&c->run, &j->s.err);
+	c->high = c->mib_cnt;
 }
 
-static void end_job(struct cpt *c, struct cpt_job *j)
+static void end_job(struct cjob *j)
 {
-	uint32_t unit = c->units[j->mib];
+	struct cpt *c = container_of(j->run, struct cpt, run);
+	uint32_t unit = c->units[j->from];
 	bool solid = unit & UNIT_SOLID;
 	struct vhdx_err e;
 	bool used = false;
 	int rc = 0;
 
-	j->busy = false;
-	if (j->moves && !c->how->dry_run)
+	if (j->moves && !c->run.how->dry_run)
 		commit_wrote(c->vi->cm);
 	if (j->s.res) {
 		job_failed(c, j);
-	} else if (c->res) {
+	} else if (c->run.res) {
 		/* Nothing is changed any more. */
 	} else if (j->s.empty && solid) {
 		rc = drop_unit(c, j, &e);
@@ -269,36 +229,36 @@ static void end_job(struct cpt *c, struct cpt_job *j)
 		used = true;
 		rc = move_unit(c, j, &e);
 	} else {
-		c->units[j->mib] |= UNIT_DONE;
+		c->units[j->from] |= UNIT_DONE;
 	}
 	if (j->moves && !used) {
-		c->units[j->dst_off / MIB] = 0;
-		space_release(c->space, j->dst_off, unit_len(c, unit), false);
+		c->units[j->to / MIB] = 0;
+		space_release(c->space, j->to, unit_len(c, unit), false);
 	}
 	if (rc)
-		note_failure(c, rc, &e);
+		crun_fail(&c->run, rc, &e);
 }
 
 /* ---- the work ------------------------------------------------------------ */
 
 /* False: nothing can be started now. */
-static bool start_one(struct cpt *c, struct cpt_job *j)
+static bool start_one(struct cpt *c, struct cjob *j)
 {
 	struct vhdx_err e;
 	uint64_t mib;
 	int rc;
 
-	j->moves = c->moving && next_high(c, &mib, &j->dst_off);
+	j->moves = c->run.moving && next_high(c, &mib, &j->to);
 	if (!j->moves && !next_low(c, &mib))
 		return false;
-	if (j->moves && !c->how->dry_run) {
+	if (j->moves && !c->run.how->dry_run) {
 		rc = cpt_session(c, false, &e); /* K2 */
 		if (!rc && MUTATED(COMPACT_COPY_FIRST))
 			rc = cpt_set(c, unit_index(c->units[mib]),
 				     bat_entry_make(unit_state(c->units[mib]),
-						    j->dst_off), &e);
+						    j->to), &e);
 		if (rc) {
-			note_failure(c, rc, &e);
+			crun_fail(&c->run, rc, &e);
 			return false;
 		}
 	}
@@ -308,47 +268,13 @@ static bool start_one(struct cpt *c, struct cpt_job *j)
 
 static void start_jobs(struct cpt *c)
 {
-	for (unsigned i = 0; i < CPT_JOBS && !c->stopped; i++)
-		if (!c->jobs[i].busy && !start_one(c, &c->jobs[i]))
+	for (unsigned i = 0; i < CRUN_JOBS && !c->run.stopped; i++)
+		if (!c->run.jobs[i].busy && !start_one(c, &c->run.jobs[i]))
 			break;
-	if (c->dropped_len >= ROUND_LEN && !c->how->dry_run) {
+	if (c->dropped_len >= ROUND_LEN && !c->run.how->dry_run) {
 		commit_kick(c->vi->cm);
 		c->dropped_len = 0;
 	}
-}
-
-/* How many jobs are under way, those that are over ended. */
-static unsigned end_jobs(struct cpt *c, bool *ended)
-{
-	unsigned cnt = 0;
-
-	*ended = false;
-	for (unsigned i = 0; i < CPT_JOBS; i++) {
-		struct cpt_job *j = &c->jobs[i];
-
-		if (j->busy && j->over) {
-			end_job(c, j);
-			*ended = true;
-		}
-		cnt += j->busy;
-	}
-	return cnt;
-}
-
-static void tell_progress(struct cpt *c)
-{
-	const struct vhdx_progress *p = &c->how->progress;
-	struct vhdx_err e;
-
-	if (!p->fn || c->work_len - c->told_len < TELL_LEN)
-		return;
-	c->told_len = c->work_len;
-	if (!p->fn(p->arg, u64_min(c->work_len, c->total_len), c->total_len))
-		return;
-	(void)err_set(&e, VHDX_E_CANCELED, "%s: compacting was stopped; the "
-		      "image is intact, and the same call goes on",
-		      c->vi->img.file->path);
-	note_failure(c, e.code, &e);
 }
 
 /* Nothing is under way and nothing can be started: holes may become free. True
@@ -359,12 +285,12 @@ static bool more_holes(struct cpt *c)
 	struct vhdx_err e;
 	int rc;
 
-	if (c->stopped || !c->moving || c->how->dry_run ||
+	if (c->run.stopped || !c->run.moving || c->run.how->dry_run ||
 	    (!vi->freed_cnt && !mcache_dirty_cnt(vi->mc)))
 		return false;
 	rc = vhdx_settle(vi, &e);
 	if (rc)
-		note_failure(c, rc, &e);
+		crun_fail(&c->run, rc, &e);
 	return !rc;
 }
 
@@ -374,8 +300,8 @@ static void work(struct cpt *c)
 
 	for (;;) {
 		start_jobs(c);
-		tell_progress(c);
-		if (!end_jobs(c, &ended) && !ended) {
+		crun_tell(&c->run);
+		if (!crun_end_jobs(&c->run, end_job, &ended) && !ended) {
 			if (!more_holes(c))
 				return;
 		} else if (!ended) {
@@ -391,7 +317,7 @@ static void say_held(struct cpt *c)
 	const struct layout *l = &c->vi->layout;
 	const struct fmt_header *h = &c->vi->hdr.cur;
 	uint64_t end = c->floor * MIB;
-	struct vhdx_compact_result *r = c->r;
+	struct vhdx_compact_result *r = c->run.r;
 	const char *what = "a region";
 
 	if (!r->hole_len)
@@ -431,7 +357,7 @@ static int punch_hole(struct cpt *c, uint64_t off, uint64_t len,
 static int leave(struct cpt *c, struct vhdx_err *e)
 {
 	uint64_t end, off = 0, len;
-	bool dry = c->how->dry_run;
+	bool dry = c->run.how->dry_run;
 	int rc = dry ? 0 : vhdx_settle(c->vi, e);
 
 	if (rc)
@@ -441,13 +367,13 @@ static int leave(struct cpt *c, struct vhdx_err *e)
 		space_next_free(c->space, off, &off, &len);
 		if (!len || off >= end)
 			break;
-		c->r->hole_len += len;
+		c->run.r->hole_len += len;
 		if (!dry && !rc)
 			rc = punch_hole(c, off, len, e);
 		off += len;
 	}
 	say_held(c);
-	c->r->file_len_after = u64_min(end, c->vi->img.file->size);
+	c->run.r->file_len_after = u64_min(end, c->vi->img.file->size);
 	if (!rc && !dry && end < c->vi->img.file->size)
 		rc = cpt_session(c, false, e); /* close cuts the file */
 	return rc;
@@ -480,7 +406,7 @@ static int begin(struct cpt *c, struct vhdx_err *e)
 	int rc;
 
 	c->space = &vi->space;
-	if (c->how->dry_run) {
+	if (c->run.how->dry_run) {
 		c->space = &c->own;
 		rc = bat_scan(vi->img.file, &vi->layout, &vi->hdr.cur, &c->own,
 			      e);
@@ -492,45 +418,35 @@ static int begin(struct cpt *c, struct vhdx_err *e)
 			       "can be handled", vi->img.file->path);
 	c->mib_cnt = c->high = c->space->mib_cnt;
 	c->floor = find_floor(vi);
-	c->moving = true;
 	c->units = mem_array(c->mib_cnt, sizeof(*c->units));
-	c->jobs = mem_array(CPT_JOBS, sizeof(*c->jobs));
-	c->bufs = mem_aligned(4096, CPT_JOBS * SHIFT_BUF_LEN);
 	c->slice = mem_alloc(bat_slice_bits(&vi->layout) / 8);
-	if (!c->units || !c->jobs || !c->bufs || !c->slice)
+	if (!c->units || !c->slice)
 		return err_set(e, VHDX_E_NOMEM, "no memory to compact %s",
 			       vi->img.file->path);
-	for (unsigned i = 0; i < CPT_JOBS; i++) {
-		c->jobs[i].c = c;
-		c->jobs[i].s.buf = c->bufs + i * SHIFT_BUF_LEN;
-	}
 	return 0;
 }
 
-static int run(struct cpt *c, struct vhdx_err *e)
+static int run(struct cpt *c, const struct compact *how, struct vhdx_err *e)
 {
-	int rc = begin(c, e);
+	int rc = crun_new(&c->run, how, c->vi->img.file, e);
 
+	if (!rc)
+		rc = begin(c, e);
 	if (!rc)
 		rc = cpt_first_pass(c, e);
 	if (rc)
 		return rc;
 	work(c);
-	if (!c->res || c->res == VHDX_E_CANCELED)
+	if (!c->run.res || c->run.res == VHDX_E_CANCELED)
 		rc = leave(c, e);
-	if (c->res)
-		return err_copy(e, &c->err, c->res);
-	if (!rc && c->full)
-		return err_set(e, VHDX_E_NOSPC, "%.300s; what could be dropped "
-			       "has been, run it again", c->err.text);
-	return rc;
+	return crun_result(&c->run, rc, e);
 }
 
 int vhdx_image_compact(struct image *img, const struct compact *how,
 		       struct vhdx_err *e)
 {
 	struct vhdx_image *vi = vi_of(img);
-	struct cpt c = { .vi = vi, .how = how, .r = how->result };
+	struct cpt c = { .vi = vi, };
 	int rc;
 
 	if (vi->layout.leave_allocated)
@@ -538,12 +454,11 @@ int vhdx_image_compact(struct image *img, const struct compact *how,
 			       "its blocks stay allocated. To make it smaller, "
 			       "convert it to a dynamic one", img->file->path);
 	vi->keep_freed = true;
-	rc = run(&c, e);
+	rc = run(&c, how, e);
 	vi->keep_freed = false;
 	space_fini(&c.own);
 	mem_free(c.units);
-	mem_free(c.jobs);
-	mem_free(c.bufs);
+	crun_free(&c.run);
 	mem_free(c.slice);
 	return rc;
 }

@@ -10,10 +10,8 @@
 #ifndef VHDX_COMPACT_H
 #define VHDX_COMPACT_H
 
-#include "shift.h"
+#include "compact_run.h"
 #include "vhdx_img.h"
-
-#define CPT_JOBS 8u
 
 /* What lies at a MiB of the file: the BAT index of the block or sector bitmap
  * that starts there, and what is known of it. 0: nothing starts there. */
@@ -23,38 +21,18 @@
 #define UNIT_COMING (1u << 28) /* alone: a unit is being copied here */
 #define UNIT_INDEX (UNIT_COMING - 1) /* index + 1 */
 
-struct cpt;
-
-struct cpt_job {
-	struct shift s;
-	struct cpt *c;
-	uint64_t mib;	/* where the unit lies */
-	bool busy, over;
-	bool moves;	/* to dst_off */
-	uint64_t dst_off;
-};
-
 struct cpt {
+	struct crun run;
 	struct vhdx_image *vi;
-	const struct compact *how;
-	struct vhdx_compact_result *r;
 	struct space *space;	/* the image's, or own in a dry run */
 	struct space own;
 	uint32_t *units;	/* owned; by MiB of the file */
 	uint64_t mib_cnt;
 	uint64_t low, high;	/* MiB: what is below and above is dealt with */
 	uint64_t floor;		/* MiB: the file cannot end before */
-	bool moving;		/* more may come down */
-	bool stopped;		/* no new jobs */
-	bool full;		/* the host is */
 	uint64_t hole_from;	/* no hole of a block's size below */
 	uint64_t free_cnt;	/* of the space map, when that was found */
 	uint64_t dropped_len;	/* since a round was last started */
-	uint64_t work_len, told_len, total_len, lost_len;
-	int res;		/* first failure */
-	struct vhdx_err err;
-	struct cpt_job *jobs;	/* owned; CPT_JOBS */
-	uint8_t *bufs;		/* owned; SHIFT_BUF_LEN each */
 	/* The first pass: partially present blocks in this row of the BAT. */
 	uint64_t row, mixed_cnt;
 	uint8_t *slice;		/* owned; the bits of a block */

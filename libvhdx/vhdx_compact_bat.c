@@ -79,7 +79,7 @@ int cpt_set(struct cpt *c, uint64_t index, uint64_t entry, struct vhdx_err *e)
 	struct mpage *p;
 	int rc;
 
-	if (c->how->dry_run)
+	if (c->run.how->dry_run)
 		return 0;
 	rc = cpt_session(c, false, e);
 	if (!rc)
@@ -101,7 +101,7 @@ int cpt_free(struct cpt *c, uint64_t off, uint64_t len, struct vhdx_err *e)
 {
 	struct vhdx_image *vi = c->vi;
 
-	if (c->how->dry_run) {
+	if (c->run.how->dry_run) {
 		space_release(c->space, off, len, false);
 		return 0;
 	}
@@ -131,7 +131,7 @@ static void keep(struct cpt *c, uint64_t index, uint64_t off, uint32_t flags,
 		 uint64_t len)
 {
 	c->units[off / MIB] = (uint32_t)(index + 1) | flags;
-	c->total_len += len;
+	c->run.total_len += len;
 }
 
 /* Blocking. Whether all bits of a partially present block are alike. */
@@ -172,7 +172,7 @@ static int pass_partial(struct cpt *c, uint64_t index, uint64_t entry,
 		return rc;
 	if (alike && !here)
 		return drop(c, index, entry, BAT_NOT_PRESENT, len,
-			    &c->r->zero_cnt, e);
+			    &c->run.r->zero_cnt, e);
 	if (!alike) {
 		c->mixed_cnt++;
 		keep(c, index, bat_entry_off(entry), 0, len);
@@ -187,10 +187,10 @@ static int pass_partial(struct cpt *c, uint64_t index, uint64_t entry,
 static int pass_unused(struct cpt *c, uint64_t index, uint64_t entry,
 		       struct vhdx_err *e)
 {
-	int rc = c->how->dry_run ? 0 : cpt_session(c, true, e);
+	int rc = c->run.how->dry_run ? 0 : cpt_session(c, true, e);
 
 	return rc ? rc : drop(c, index, entry, BAT_UNMAPPED,
-			      c->vi->img.block_len, &c->r->unused_cnt, e);
+			      c->vi->img.block_len, &c->run.r->unused_cnt, e);
 }
 
 static int pass_block(struct cpt *c, uint64_t index, uint64_t entry,
@@ -201,10 +201,12 @@ static int pass_block(struct cpt *c, uint64_t index, uint64_t entry,
 
 	if (!bat_has_space(entry))
 		return 0;
-	c->r->block_cnt++;
+	c->run.r->block_cnt++;
 	if (state != BAT_FULLY_PRESENT && state != BAT_PARTIALLY_PRESENT)
-		return drop(c, index, entry, state, len, &c->r->anchor_cnt, e);
-	if (unused_covers(c->how->unused, blk * len, cpt_live_len(c, blk)))
+		return drop(c, index, entry, state, len,
+			    &c->run.r->anchor_cnt, e);
+	if (unused_covers(c->run.how->unused, blk * len,
+			  cpt_live_len(c, blk)))
 		return pass_unused(c, index, entry, e);
 	if (state == BAT_PARTIALLY_PRESENT)
 		return pass_partial(c, index, entry, e);
@@ -228,7 +230,7 @@ static int pass_entry(struct cpt *c, uint64_t index, uint64_t entry,
 		return 0;
 	if (!c->mixed_cnt || MUTATED(COMPACT_BITMAP_NEEDED))
 		return drop(c, index, entry, BAT_SB_NOT_PRESENT, MIB,
-			    &c->r->bitmap_cnt, e);
+			    &c->run.r->bitmap_cnt, e);
 	keep(c, index, bat_entry_off(entry), UNIT_BITMAP, MIB);
 	return 0;
 }

@@ -5,7 +5,7 @@
 #	codecs (L2) include L2 and L0 only;
 #	L3 to L5 reach the loop through file.h, never themselves;
 #	vhd1_* includes nothing of the VHDX engine, nor the reverse; common to
-#	both are image, check, raw and locator, and probe knows both;
+#	both are image, check, raw, locator, compact_run; probe knows both;
 #	L7 sees images through image.h, and names parents through locator.h;
 #	L8 sees images through image.h, and no engine file;
 #	programs include the public headers and their own files.
@@ -26,7 +26,7 @@ table='
 6 vhdx_space vhdx_partial vhdx_child vhdx_log vhdx_check check_bat check_bat_clash check_bat_mend
 6 check_header check_item check_locator check_meta check_region check_space
 6 vhd1_image vhd1_open vhd1_load vhd1_io vhd1_place vhd1_bitmap vhd1_flush
-6 vhdx_compact vhdx_compact_bat
+6 compact_run vhdx_compact vhdx_compact_bat
 6 vhd1_create vhd1_check vhd1_check_child vhd1_parent vhd1_sectors vhd1_relink
 6 vhd1_compact vhd1_compact_places
 6 locator locator_path
@@ -100,7 +100,7 @@ $1 == "F" {
 		bad("L8 sees images through image.h")
 	if (a == 7 && b >= 2 && b <= 6 && to != "image" && to != "locator")
 		bad("L7 sees images through image.h")
-	common = to == "image" || to == "check" || to == "raw" || to == "locator" || to == "blank"
+	common = to == "image" || to == "check" || to == "raw" || to == "locator" || to == "blank" || to == "compact_run"
 	if (b >= 2 && !common && from != "probe" &&
 	    (from ~ /^vhd1_/) != (to ~ /^vhd1_/))
 		bad("VHD and VHDX are strangers")

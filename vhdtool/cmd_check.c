@@ -53,8 +53,7 @@ static const struct opt options[] = {
 	{ "chain", OPT_FLAG, offsetof(struct check_args, chain), NULL,
 	  "the image and all it stands on", NULL },
 	OPT_SEARCH(struct check_args, search),
-	{ "json", OPT_FLAG, offsetof(struct check_args, json), NULL,
-	  "for programs", NULL },
+	OPT_JSON(struct check_args, json),
 	{ "repair", OPT_FLAG, offsetof(struct check_args, repair), NULL,
 	  "mend what can be mended without guessing", NULL },
 	{ "dry-run", OPT_FLAG, offsetof(struct check_args, dry_run), NULL,
@@ -89,8 +88,7 @@ static int exec_repair(const struct cmd *c, int argc, char **argv)
 
 static const struct opt repair_options[] = {
 	OPT_SEARCH(struct check_args, search),
-	{ "json", OPT_FLAG, offsetof(struct check_args, json), NULL,
-	  "for programs", NULL },
+	OPT_JSON(struct check_args, json),
 	{ "dry-run", OPT_FLAG, offsetof(struct check_args, dry_run), NULL,
 	  "only say what it would do", NULL },
 	OPT_END

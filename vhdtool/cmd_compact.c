@@ -25,12 +25,8 @@ struct compact_args {
 static int on_progress(void *arg, uint64_t done, uint64_t total)
 {
 	const struct compact_args *a = arg;
-	static uint64_t begun;
-	if (total != begun)
-		progress_begin((enum progress_mode)a->progress, "compact",
-			       total);
-	begun = total;
-	progress_update(done);
+	progress_told((enum progress_mode)a->progress, "compact", done,
+		      total);
 	return intr_caught();
 }
 
@@ -202,12 +198,10 @@ static int exec_compact(const struct cmd *c, int argc, char **argv)
 static const struct opt options[] = {
 	{ "fs", OPT_FLAG, offsetof(struct compact_args, fs), NULL,
 	  "drop also what the file systems in it do not use", NULL },
-	{ "json", OPT_FLAG, offsetof(struct compact_args, json), NULL,
-	  "for programs", NULL },
+	OPT_JSON(struct compact_args, json),
 	{ "dry-run", OPT_FLAG, offsetof(struct compact_args, dry_run), NULL,
 	  "only look, and say what would be done", NULL },
-	{ "progress", OPT_CHOICE, offsetof(struct compact_args, progress),
-	  "MODE", "auto, json, none", progress_modes },
+	OPT_PROGRESS(struct compact_args, progress),
 	OPT_GUARD_FORCE(struct compact_args, force),
 	OPT_SEARCH(struct compact_args, search),
 	OPT_END

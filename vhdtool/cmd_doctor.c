@@ -67,8 +67,7 @@ static const struct opt options[] = {
 	OPT_SEARCH(struct doctor_args, search),
 	{ "apply", OPT_FLAG, offsetof(struct doctor_args, apply), NULL,
 	  "mend what is safe, then look again", NULL },
-	{ "json", OPT_FLAG, offsetof(struct doctor_args, json), NULL,
-	  "for programs", NULL },
+	OPT_JSON(struct doctor_args, json),
 	OPT_END
 };
 

@@ -163,8 +163,7 @@ static int exec_show(const struct cmd *c, int argc, char **argv)
 }
 
 static const struct opt show_options[] = {
-	{ "json", OPT_FLAG, offsetof(struct show_args, json), NULL,
-	  "for programs", NULL },
+	OPT_JSON(struct show_args, json),
 	OPT_END
 };
 

@@ -256,10 +256,8 @@ static const struct opt options[] = {
 	  "look for other children among these, not in the folders", NULL },
 	{ "force", OPT_FLAG, offsetof(struct merge_args, force), NULL,
 	  "even if other children are broken by it", NULL },
-	{ "progress", OPT_CHOICE, offsetof(struct merge_args, progress), "HOW",
-	  "auto (a line on a terminal), json or none", progress_modes },
-	{ "json", OPT_FLAG, offsetof(struct merge_args, json), NULL,
-	  "print JSON", NULL },
+	OPT_PROGRESS(struct merge_args, progress),
+	OPT_JSON(struct merge_args, json),
 	OPT_SEARCH(struct merge_args, search),
 	OPT_END
 };

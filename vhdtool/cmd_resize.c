@@ -33,12 +33,8 @@ static const char *const table_name[] = {
 static int on_progress(void *arg, uint64_t done, uint64_t total)
 {
 	const struct resize_args *a = arg;
-	static uint64_t begun;
-	if (total != begun)
-		progress_begin((enum progress_mode)a->progress,
-			       "looking for data", total);
-	begun = total;
-	progress_update(done);
+	progress_told((enum progress_mode)a->progress, "looking for data", done,
+		      total);
 	return intr_caught();
 }
 
@@ -202,10 +198,8 @@ static const struct opt options[] = {
 	  "cut off partitions and data; cut off children", NULL },
 	{ "dry-run", OPT_FLAG, offsetof(struct resize_args, dry_run), NULL,
 	  "only look, and say what would be done", NULL },
-	{ "json", OPT_FLAG, offsetof(struct resize_args, json), NULL,
-	  "for programs", NULL },
-	{ "progress", OPT_CHOICE, offsetof(struct resize_args, progress),
-	  "MODE", "auto, json, none", progress_modes },
+	OPT_JSON(struct resize_args, json),
+	OPT_PROGRESS(struct resize_args, progress),
 	OPT_SEARCH(struct resize_args, search),
 	OPT_END
 };

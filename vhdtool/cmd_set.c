@@ -96,8 +96,7 @@ static const struct opt options[] = {
 	  "512 or 4096; VHDX", NULL },
 	{ "dry-run", OPT_FLAG, offsetof(struct set_args, dry_run), NULL,
 	  "only say what would change", NULL },
-	{ "json", OPT_FLAG, offsetof(struct set_args, json), NULL,
-	  "for programs", NULL },
+	OPT_JSON(struct set_args, json),
 	OPT_GUARD_FORCE(struct set_args, force),
 	OPT_SEARCH(struct set_args, search),
 	OPT_END

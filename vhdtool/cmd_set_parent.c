@@ -82,8 +82,7 @@ static const struct opt options[] = {
 	  "take PARENT whatever its id", NULL },
 	{ "dry-run", OPT_FLAG, offsetof(struct set_parent_args, dry_run), NULL,
 	  "only prove that it can be done", NULL },
-	{ "json", OPT_FLAG, offsetof(struct set_parent_args, json), NULL,
-	  "for programs", NULL },
+	OPT_JSON(struct set_parent_args, json),
 	OPT_SEARCH(struct set_parent_args, search),
 	OPT_END
 };

@@ -91,6 +91,16 @@ void progress_update(uint64_t done)
 		report(now);
 }
 
+void progress_told(enum progress_mode mode, const char *what, uint64_t done,
+		   uint64_t total)
+{
+	static uint64_t told_total;
+	if (total != told_total)
+		progress_begin(mode, what, total);
+	told_total = total;
+	progress_update(done);
+}
+
 void progress_end(bool complete)
 {
 	if (complete && p.kind != OFF) {

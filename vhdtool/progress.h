@@ -18,12 +18,20 @@ enum progress_mode {
 	PROGRESS_JSON,
 };
 extern const struct opt_choice progress_modes[];
+#define OPT_PROGRESS(st, m)                                                   \
+	{ "progress", OPT_CHOICE, offsetof(st, m), "HOW",                     \
+	  "auto (a line on a terminal), json or none", progress_modes }
 
 /* total in bytes; what is borrowed. */
 void progress_begin(enum progress_mode mode, const char *what, uint64_t total);
 void progress_update(uint64_t done);
 /* complete: also reports 100 %. */
 void progress_end(bool complete);
+
+/* For a job of the library, which tells what there is to do as it goes, and
+ * more than once if it has several parts: all of the above but the end. */
+void progress_told(enum progress_mode mode, const char *what, uint64_t done,
+		   uint64_t total);
 
 /* How long a caller may sleep without an update being late; -1: for ever. */
 int progress_tick_ms(void);
