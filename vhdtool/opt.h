@@ -62,9 +62,10 @@ void opt_help(const struct opt *opts);
 /* Whether text is a size; a message is up to the caller. */
 bool opt_size(const char *text, uint64_t *len);
 
-/* For every command that opens an image. */
 #define OPT_JSON(st, m)                                                       \
 	{ "json", OPT_FLAG, offsetof(st, m), NULL, "for programs", NULL }
+
+/* For every command that opens an image. */
 #define OPT_SEARCH(st, m)                                                     \
 	{ "search", OPT_LIST, offsetof(st, m), "DIR",                         \
 	  "look for parents there too; may be repeated", NULL }
