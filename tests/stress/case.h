@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One case: a disk of some kind lives through a few sessions, each of them
- * opened, worked on by a crew, closed; some end badly. After each the whole disk
- * is read and compared with what it may show, and the file is checked.
+ * opened, worked on by a crew, closed; some end badly. After each the whole
+ * disk is read and compared with what it may show, and the file is checked.
  */
 #ifndef CASE_H
 #define CASE_H

@@ -41,8 +41,8 @@ struct site {
 	uint64_t failed_cnt;
 };
 
-/* Makes the images; what the parents hold goes into *truth, which is new. False:
- * text says why. */
+/* Makes the images; what the parents hold goes into *truth, which is new.
+ * False: text says why. */
 bool site_begin(struct site *s, const struct kind *k, enum backing b,
 		uint64_t seed, struct truth **truth, char *text, size_t len);
 void site_end(struct site *s);
