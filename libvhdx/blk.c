@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "mem.h"
+#include "mutation.h"
 
 _Static_assert(sizeof(struct breq) <=
 		       sizeof(((struct vhdx_req *)0)->priv),
@@ -127,7 +128,8 @@ void blk_flush(struct breq *b)
 /* All extents are done. */
 static void transferred(struct breq *b)
 {
-	if (!(b->req->flags & VHDX_REQ_FUA) || b->req->op == VHDX_OP_READ)
+	if (!(b->req->flags & VHDX_REQ_FUA) || b->req->op == VHDX_OP_READ ||
+	    MUTATED(BLK_FUA_FLUSHES))
 		blk_finish(b);
 	else if (b->canceled) /* done, but not durable */
 		blk_fail_canceled(b);

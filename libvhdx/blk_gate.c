@@ -5,6 +5,7 @@
  * the request, a counter and the loop's mailbox.
  */
 #include "blk.h"
+#include "mutation.h"
 
 /* ---- is it a sound request? ---------------------------------------------- */
 
@@ -113,6 +114,8 @@ static void enter(struct breq *b)
 	b->state = BREQ_LOCKING;
 	b->lock.exclusive = b->req->op == VHDX_OP_DISCARD ||
 			    b->req->op == VHDX_OP_WRITE_ZEROES;
+	if (MUTATED(BLK_UNMAP_ALONE))
+		b->lock.exclusive = false;
 	b->lock.start = align_down(b->req->voff, unit);
 	b->lock.end = align_up(b->req->voff + b->req->len, unit);
 	b->lock.granted = locked;
@@ -232,7 +235,8 @@ void vhdx_blk_cancel(struct vhdx_blk *blk, struct vhdx_req *req)
 	switch (b->state) {
 	case BREQ_GATED:
 		list_del(&b->gate);
-		blk_fail_canceled(b);
+		if (!MUTATED(BLK_CANCEL_ANSWERS))
+			blk_fail_canceled(b);
 		break;
 	case BREQ_LOCKING:
 		range_withdraw(&blk->ranges, &b->lock);
@@ -240,6 +244,8 @@ void vhdx_blk_cancel(struct vhdx_blk *blk, struct vhdx_req *req)
 		break;
 	case BREQ_POSTED:
 	case BREQ_MOVING:
+		if (MUTATED(BLK_CANCEL_WAITS) && b->state == BREQ_MOVING)
+			blk_fail_canceled(b);
 		b->canceled = true;
 		break;
 	case BREQ_FLUSHING:
@@ -250,6 +256,7 @@ void vhdx_blk_cancel(struct vhdx_blk *blk, struct vhdx_req *req)
 
 void vhdx_blk_drain(struct vhdx_blk *blk)
 {
-	while (!list_empty(&blk->active) || atomic_load(&blk->posted))
+	while (!list_empty(&blk->active) ||
+	       (atomic_load(&blk->posted) && !MUTATED(BLK_DRAIN_POSTED)))
 		loop_turn(blk->loop, -1);
 }

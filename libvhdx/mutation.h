@@ -146,7 +146,21 @@
 	M(VHD_END_FIRST, \
 	  "S2: the footer at the end is durable before its copy changes") \
 	M(VHD_COPY_FOLLOWS, \
-	  "S3: the footer copy names the new header before a block may follow")
+	  "S3: the footer copy names the new header before a block may follow") \
+	M(BLK_CANCEL_WAITS, \
+	  "G2: what the host has begun is waited for, given up or not") \
+	M(BLK_CANCEL_ANSWERS, \
+	  "G2: a request that is given up at the gate ends") \
+	M(BLK_UNMAP_ALONE, \
+	  "a discard or write-zeroes holds its range alone") \
+	M(BLK_DRAIN_POSTED, \
+	  "a drain waits for what was posted") \
+	M(BLK_FUA_FLUSHES, \
+	  "a request that asks to be durable ends after a flush") \
+	M(COMMIT_FAIL_ANSWERS, \
+	  "C8: a failure answers the flushes that wait") \
+	M(ALLOC_FAIL_ANSWERS, \
+	  "who waits for a block that cannot be made is told, all of them")
 
 #define MUTATION_ENUM(name, text) MUT_##name,
 enum mutation { MUT_NONE, MUTATION_LIST(MUTATION_ENUM) MUT_CNT };

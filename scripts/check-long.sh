@@ -4,7 +4,10 @@
 # would notice each missing sync, and everything again under the sanitizers.
 #	CRASH_LONG_SECONDS	the crash suite (1200): half on disks, half on chains
 #	FOREST_LONG_SECONDS	forests of disks, on two processors (1200)
-#	CRASH_SEED		where its seeds begin (today's date and time)
+#	STRESS_LONG_SECONDS	many requests at once (300), and again under each
+#				of two sanitizers (90 each)
+#	CRASH_SEED		where its seeds begin (today's date and time), and
+#				those of the stress suite
 #	MUTATION_SECONDS	at most, for each mutation (120)
 #	LONG_SECONDS		for all of it; what does not fit fails (5400)
 . scripts/stages.sh
@@ -75,6 +78,36 @@ asan_crash()
 		build/asan/tests/crash/crash --profile forest --seconds 20
 }
 
+# Many requests at once: simulated files beside real ones, which wait for the
+# host most of the time.
+stress_two()
+{
+	"$@" --only sim --seed "$seed" --seconds "$stress_seconds" &
+	local one=$! rc=0
+	"$@" --seed $((seed + 500)) --seconds "$stress_seconds" || rc=1
+	wait "$one" && [ $rc = 0 ]
+}
+
+stress_long()
+{
+	stress_seconds=${STRESS_LONG_SECONDS:-300}
+	variant release stress && stress_two build/release/tests/stress/stress
+}
+
+tsan_stress()
+{
+	stress_seconds=90
+	variant tsan stress &&
+		fixed_layout build/tsan/tests/stress/stress --seed "$seed" \
+			--seconds "$stress_seconds"
+}
+
+asan_stress()
+{
+	stress_seconds=90
+	variant asan stress && stress_two build/asan/tests/stress/stress
+}
+
 mutations()
 {
 	variant mut tests && scripts/mutations.sh
@@ -87,13 +120,17 @@ other_compiler()
 }
 
 export -f variant fixed_layout asan_unit tsan_unit crash_long forest_long \
-	asan_crash mutations other_compiler
+	asan_crash mutations other_compiler stress_two stress_long tsan_stress \
+	asan_stress
 export j
 export seed=${CRASH_SEED:-$(date +1%j%H%M)}
 
 long_stage "clang build" bash -c other_compiler
 long_stage "asan unit" bash -c asan_unit
 long_stage "tsan unit" bash -c tsan_unit
+long_stage stress bash -c stress_long
+long_stage "tsan stress" bash -c tsan_stress
+long_stage "asan stress" bash -c asan_stress
 long_stage "fuzz replay" scripts/fuzz.sh replay
 if [ -f tests/crash/crash.c ]; then
 	long_stage "asan crash" bash -c asan_crash

@@ -10,14 +10,19 @@ set -u
 crash=build/mut/tests/crash/crash
 limit=${MUTATION_SECONDS:-120}
 unit=build/mut/tests/unit/unit
+stress=build/mut/tests/stress/stress
 missed=0 caught=0
 declare -A sound=() # suites that pass with nothing broken
 
-# Sets `suite` and `where` (options of the crash suite); either may be empty.
+# Sets `suite`, `where` (options of the crash suite) and `many` (of the stress
+# suite, " ": none); any may be empty.
 look()
 {
-	suite='' where=''
+	suite='' where='' many=''
 	case $1 in
+	BLK_FUA_FLUSHES) many='--profile raw-sim' ;;
+	BLK_DRAIN_POSTED) many='--profile raw-sim-threads' ;;
+	BLK_* | *_FAIL_ANSWERS) many=' ' ;;
 	SESSION_VISIBLE | ITEMS_TOGETHER) suite=vhdx_items ;;
 	RELINK_PROVES) suite=relink ;;
 	MERGE_JOURNAL_FIRST) suite=merge_crash ;; # only the order shows it
@@ -59,6 +64,19 @@ by_power()
 	out=$(echo "$out" | tail -n 1 | cut -c1-120)
 }
 
+# by_stress NAME: sets `out`.
+by_stress()
+{
+	# shellcheck disable=SC2086
+	out=$($stress $many --mutation "$1" --expect-failure \
+		--seconds "$limit" 2>/dev/null) || return 1
+	out=$(echo "$out" | tail -n 1 | cut -c1-120)
+}
+
+if ! $stress --seconds 20 >/dev/null 2>&1; then
+	echo "control: stress fails although nothing is broken"
+	exit 1
+fi
 for kind in --disks --chains '--profile forest'; do
 	# shellcheck disable=SC2086
 	if ! $crash $kind --seconds 10 >/dev/null 2>&1; then
@@ -70,7 +88,9 @@ while IFS=$'\t' read -r name rule; do
 	began=$SECONDS
 	verdict=''
 	look "$name"
-	if [ -n "$where" ] && by_power "$name"; then
+	if [ -n "$many" ] && by_stress "$name"; then
+		verdict=$out
+	elif [ -n "$where" ] && by_power "$name"; then
 		verdict=$out
 	elif [ -n "$suite" ] && by_suite "$name"; then
 		verdict="caught by the unit suite $suite"

@@ -84,7 +84,7 @@ static struct fault_rule pick_fault(struct life *l)
 	struct fault_rule r = { 0 };
 
 	r.ops = ops[below(l, ARRAY_LEN(ops))];
-	r.nth = 1 + below(l, 40);
+	r.nth = UINT64_C(1) << below(l, 6); /* some are rare */
 	r.sys_errno = below(l, 3) ? EIO : ENOSPC;
 	r.sticky = below(l, 3) == 0;
 	r.extent = (enum fault_extent)below(l, FAULT_DONE + 1);

@@ -360,7 +360,7 @@ static void fail_something(struct crew *c)
 {
 	struct fault_rule rule = c->opts->fault;
 
-	if (rule.nth && below(c, 60) == 0) {
+	if (rule.nth && !site_fault_waits(c->site) && below(c, 40) == 0) {
 		rule.nth = 1 + below(c, rule.nth);
 		site_fault(c->site, rule);
 	}

@@ -256,6 +256,11 @@ void site_fault(struct site *s, struct fault_rule rule)
 		s->rule = rule;
 }
 
+bool site_fault_waits(const struct site *s)
+{
+	return s->backing == BACK_SIM ? s->oc.fault.nth : s->rule.nth;
+}
+
 uint64_t site_failed_cnt(const struct site *s)
 {
 	return s->backing == BACK_SIM ? s->oc.failed_cnt : s->failed_cnt;

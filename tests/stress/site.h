@@ -53,6 +53,7 @@ int site_open(struct site *s, bool writable, struct vhdx_blk **out,
 
 /* From now on. All zero: nothing fails any more. */
 void site_fault(struct site *s, struct fault_rule rule);
+bool site_fault_waits(const struct site *s); /* it has not struck yet */
 uint64_t site_failed_cnt(const struct site *s);
 
 /* BACK_SIM. What a power failure at this moment leaves, chosen by `number`; and

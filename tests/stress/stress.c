@@ -28,12 +28,14 @@
 #define ALL SIZE_MAX
 #define CASE_SECONDS 150 /* longer than crew.c is patient */
 #define FOUND 3
+#define MUTANT_SECONDS 15 /* a mutant that hangs is caught */
 #define STRIDE 11u /* through the profiles: prime to their number */
 
 static struct options {
 	unsigned seconds;
 	uint64_t seed;
 	size_t profile; /* ALL, or which */
+	const char *only; /* NULL, or part of the names of those that run */
 	bool once, expect_failure;
 } opt = { .seconds = 10, .seed = 1, .profile = ALL };
 
@@ -76,7 +78,9 @@ static const char *profile_name(size_t p)
 
 static bool wanted(size_t p)
 {
-	return opt.profile == ALL || opt.profile == p;
+	if (opt.profile != ALL)
+		return opt.profile == p;
+	return !opt.only || strstr(profile_name(p), opt.only);
 }
 
 /* ---- findings ----------------------------------------------------------- */
@@ -138,7 +142,7 @@ static void one_case(size_t p, uint64_t seed)
 		abort();
 	if (!pid) {
 		signal(SIGALRM, hangs);
-		alarm(CASE_SECONDS);
+		alarm(opt.expect_failure ? MUTANT_SECONDS : CASE_SECONDS);
 		case_run(&pf, seed, &shared->tally[p]);
 		_exit(0);
 	}
@@ -282,7 +286,7 @@ static int report_caught(void)
 /* ---- options ------------------------------------------------------------ */
 
 static const char usage[] =
-	"stress [--seconds N] [--seed S] [--profile P] [--once]\n"
+	"stress [--seconds N] [--seed S] [--profile P | --only PART] [--once]\n"
 	"       [--mutation NAME] [--expect-failure]\n"
 	"stress --list-profiles\n";
 
@@ -321,7 +325,8 @@ static int list_profiles(void)
 
 static const struct option longs[] = {
 	{ "seconds", 1, NULL, 's' },  { "seed", 1, NULL, 'r' },
-	{ "profile", 1, NULL, 'p' },  { "once", 0, NULL, 'o' },
+	{ "profile", 1, NULL, 'p' },  { "only", 1, NULL, 'y' },
+	{ "once", 0, NULL, 'o' },
 	{ "mutation", 1, NULL, 'm' }, { "expect-failure", 0, NULL, 'x' },
 	{ "list-profiles", 0, NULL, 'l' }, { 0 }
 };
@@ -338,6 +343,9 @@ static int one_option(int o)
 		return -1;
 	case 'p':
 		return set_profile(optarg) ? -1 : 2;
+	case 'y':
+		opt.only = optarg;
+		return -1;
 	case 'o':
 		opt.once = true;
 		return -1;
