@@ -12,6 +12,7 @@
 #include "file_mem.h"
 #include "mem.h"
 #include "owner.h"
+#include "t_chain.h"
 
 #define SECTOR 512u
 #define SIZE (9 * MIB + 3 * SECTOR) /* several granules, the last one short */
@@ -306,6 +307,81 @@ static void what_the_leaf_takes_is_seen_at_once(void)
 	end();
 }
 
+/* Real images: /m/0 the base, /m/4 the leaf, with data here and there. */
+static struct vhdx_blk *open_real(struct t_chain *tc, enum vhdx_format format,
+				  uint8_t *model)
+{
+	struct chain_opts co = { .flags = VHDX_OPEN_WRITE };
+	char path[8] = "/m/0", under[8];
+	struct vhdx_blk *out;
+	struct chain *c;
+
+	t_chain_begin(tc, NULL);
+	tc->format = format;
+	for (unsigned i = 0; i < 5; i++) {
+		strcpy(under, path);
+		path[3] = (char)('0' + i);
+		t_chain_create(tc, path, i ? under : NULL, MIB, T_CHAIN_LEN);
+		for (uint64_t voff = i * 65536; voff < T_CHAIN_LEN;
+		     voff += 7 * 65536) {
+			t_chain_write(tc, path, voff, 65536, voff + i);
+			t_fill(model + voff, 65536, voff + i);
+		}
+	}
+	T_OK(chain_open(&tc->oc.opener, tc->loop, path, &co, &c, &t_err));
+	T_OK(blk_new_chain(c, tc->loop, false, &out, &t_err));
+	return out;
+}
+
+/* Blocks of the leaf become partly present, whole, zero and unmapped, in any
+ * order; parts of a block are only hidden by what is written. */
+static void change_real(struct vhdx_blk *real, bool vhd, uint8_t *model,
+			uint64_t *seed)
+{
+	uint64_t what = t_rand_below(seed, 4);
+	bool whole = what > 1 || t_rand_below(seed, 8) == 0;
+	uint64_t unit = whole ? MIB : 512;
+	uint64_t voff = t_rand_below(seed, T_CHAIN_LEN / unit) * unit;
+	uint64_t len = whole ? MIB : u64_min(T_CHAIN_LEN - voff,
+				(1 + t_rand_below(seed, 200)) * 512);
+
+	if (what == 0) {
+		t_fill(model + voff, len, *seed);
+		T_OK(vhdx_blk_write(real, voff, model + voff, len, &t_err));
+		return;
+	}
+	if (what == 3 && !vhd)
+		T_OK(vhdx_blk_discard(real, voff, len, &t_err));
+	else
+		T_OK(vhdx_blk_write_zeroes(real, voff, len, &t_err));
+	memset(model + voff, 0, len);
+}
+
+static void every_change_of_a_leaf_is_seen_through_the_index(void)
+{
+	uint8_t *model = calloc(1, T_CHAIN_LEN), *got = malloc(T_CHAIN_LEN);
+
+	for (uint64_t seed = 1; seed <= 6; seed++) {
+		bool vhd = seed % 2 == 0;
+		struct t_chain tc;
+		struct vhdx_blk *real;
+		uint64_t s = seed;
+
+		memset(model, 0, T_CHAIN_LEN);
+		real = open_real(&tc, vhd ? VHDX_FORMAT_VHD : VHDX_FORMAT_VHDX,
+				 model);
+		for (unsigned i = 0; i < 60; i++) {
+			T_OK(vhdx_blk_read(real, 0, got, T_CHAIN_LEN, &t_err));
+			T_TRUE(memcmp(got, model, T_CHAIN_LEN) == 0);
+			change_real(real, vhd, model, &s);
+		}
+		T_OK(vhdx_blk_close(real, &t_err));
+		t_chain_end(&tc);
+	}
+	free(model);
+	free(got);
+}
+
 static void beyond_a_smaller_parent_are_zeros(void)
 {
 	begin(5);
@@ -478,6 +554,7 @@ static const struct t_test tests[] = {
 	T_TEST(random_chains_read_as_a_plain_walk),
 	T_TEST(many_readers_at_once_agree),
 	T_TEST(what_the_leaf_takes_is_seen_at_once),
+	T_TEST(every_change_of_a_leaf_is_seen_through_the_index),
 	T_TEST(beyond_a_smaller_parent_are_zeros),
 	T_TEST(end_of_a_partial_chain_is_told),
 	T_TEST(damage_nearby_does_not_fail_a_read),
