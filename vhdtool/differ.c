@@ -10,6 +10,7 @@
 
 #include "copy.h"
 #include "differ.h"
+#include "img.h"
 #include "intr.h"
 #include "pair.h"
 #include "progress.h"
@@ -39,6 +40,8 @@ struct differ {
 	struct walk walk[2];
 	uint64_t size_len; /* of the longer one */
 	uint64_t cursor;
+	const char *host_path[2]; /* last asked whether they are one file */
+	bool one_file;
 	struct slot *idle;
 	int in_flight; /* slots */
 	int code;
@@ -158,8 +161,26 @@ static bool walks_ready(struct differ *d)
 	return a && b;
 }
 
-/* The next piece: its length, and whether a side may hold data in it. */
-static uint64_t piece(const struct differ *d, bool *is_data)
+/* At the cursor both disks show the same bytes of one host file. */
+static bool is_shared(struct differ *d)
+{
+	const struct vhdx_extent *a = &d->walk[0].extent;
+	const struct vhdx_extent *b = &d->walk[1].extent;
+	if (a->kind != VHDX_EXTENT_DATA || b->kind != VHDX_EXTENT_DATA ||
+	    a->host_off + (d->cursor - a->voff) !=
+		    b->host_off + (d->cursor - b->voff))
+		return false;
+	if (d->host_path[0] != a->host_path ||
+	    d->host_path[1] != b->host_path) {
+		d->host_path[0] = a->host_path;
+		d->host_path[1] = b->host_path;
+		d->one_file = img_same_file(a->host_path, b->host_path);
+	}
+	return d->one_file;
+}
+
+/* The next piece: its length, and whether it has to be read. */
+static uint64_t piece(struct differ *d, bool *is_data)
 {
 	uint64_t rest = d->size_len - d->cursor;
 	uint64_t len = rest;
@@ -170,6 +191,8 @@ static uint64_t piece(const struct differ *d, bool *is_data)
 			len = left;
 		*is_data |= walk_is_data(&d->walk[i]);
 	}
+	if (is_shared(d))
+		*is_data = false;
 	if (!*is_data && len == rest)
 		return len;
 	if (!*is_data && len >= COPY_GRAIN)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Comparing the content of two open devices, many reads in flight. What both
- * maps call zero or unmapped is not read. Beyond the end of the shorter one it
- * counts as zeros.
+ * maps call zero or unmapped is not read, nor is what both have from the same
+ * place of the same host file: two children of one parent. Beyond the end of
+ * the shorter one it counts as zeros.
  */
 #ifndef DIFFER_H
 #define DIFFER_H
