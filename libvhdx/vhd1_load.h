@@ -6,6 +6,9 @@
  *
  * Memory is bounded by what the file really holds and by VHD1_BAT_MAX: a
  * table that the file is too short for is refused before it is allocated.
+ *
+ *   vhd1_load.c  footers and header; the end of the file put in order
+ *   vhd1_bat.c	  the table, and the audit of all that takes space
  */
 #ifndef VHD1_LOAD_H
 #define VHD1_LOAD_H

@@ -25,7 +25,7 @@ table='
 6 create_plan vhdx_create vhdx_img vhdx_open vhdx_read vhdx_write vhdx_trim
 6 vhdx_space vhdx_partial vhdx_child vhdx_log vhdx_check check_bat check_bat_clash check_bat_mend
 6 check_header check_item check_locator check_meta check_region check_space
-6 vhd1_image vhd1_open vhd1_load vhd1_io vhd1_place vhd1_bitmap vhd1_flush
+6 vhd1_image vhd1_open vhd1_load vhd1_bat vhd1_io vhd1_place vhd1_bitmap vhd1_flush
 6 compact_run vhdx_compact vhdx_compact_bat
 6 vhd1_create vhd1_check vhd1_check_child vhd1_parent vhd1_sectors vhd1_relink
 6 vhd1_compact vhd1_compact_places

@@ -124,6 +124,19 @@ void tv_poke(uint64_t off, const void *buf, size_t len)
 	memimg_write(&tv.disk, off, buf, len);
 }
 
+void tv_with_data(void)
+{
+	tv_begin(64 * MIB, (uint32_t)(2 * MIB));
+	tv_put(0, 1);
+	tv_put(10 * MIB, 1);
+	tv_close();
+}
+
+void tv_expect_data(void)
+{
+	T_TRUE(tv_has(0, 1) && tv_has(10 * MIB, 1) && tv_zero(2 * MIB, 4096));
+}
+
 uint32_t tv_bat(uint32_t blk)
 {
 	uint8_t b[4];

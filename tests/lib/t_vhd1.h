@@ -40,6 +40,11 @@ void tv_put(uint64_t voff, uint64_t seed);
 bool tv_has(uint64_t voff, uint64_t seed);
 bool tv_zero(uint64_t voff, size_t len);
 
+/* A dynamic disk of 64 MiB in blocks of 2 MiB, with data in blocks 0 and 5,
+ * closed; and whether the open one has just that. */
+void tv_with_data(void);
+void tv_expect_data(void);
+
 /* From below. */
 uint32_t tv_bat(uint32_t blk);
 void tv_bat_set(uint32_t blk, uint32_t sector);

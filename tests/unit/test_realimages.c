@@ -8,6 +8,7 @@
 #include "layout.h"
 #include "replay.h"
 #include "t.h"
+#include "t_sample.h"
 
 static struct loop *loop;
 static struct memimg img;
@@ -18,29 +19,11 @@ static struct layout l;
 /* The named sample in memory, or false. */
 static bool open_sample(const char *name)
 {
-	static uint8_t buf[65536];
-	char cmd[600];
-	const char *path;
-	uint64_t off = 0;
-	FILE *p;
-	size_t n;
+	char file[100];
 
-	snprintf(cmd, sizeof(cmd), "testdata/hyperv-images/%s.vhdx.bz2", name);
-	path = t_shared(cmd);
-	if (!path) {
-		printf("(no %s: passed over) ", name);
+	snprintf(file, sizeof(file), "%s.vhdx", name);
+	if (!t_sample(file, &img))
 		return false;
-	}
-	snprintf(cmd, sizeof(cmd), "bunzip2 -c %s", path);
-	p = popen(cmd, "r");
-	T_TRUE(p != NULL);
-	while ((n = fread(buf, 1, sizeof(buf), p)) > 0) {
-		if (buf[0] || memcmp(buf, buf + 1, n - 1) != 0)
-			memimg_write(&img, off, buf, n);
-		off += n;
-	}
-	T_TRUE(pclose(p) == 0);
-	memimg_resize(&img, off);
 	T_OK(loop_new(&loop, &t_err));
 	T_OK(file_mem_new(loop, name, &img, &f, &t_err));
 	T_OK(header_load(f, &hp, &t_err));
