@@ -67,9 +67,8 @@ for file in base one leaf; do
 	vhdtool merge --depth 2 leaf.vhdx >out 2>err || got=$?
 	equal "status while $file is in use" $got 4
 	says err "$file.vhdx"
-	kill $pid
-	wait $pid || :
 	exec 9>&-
+	wait $pid
 	rm pipe
 done
 vhdtool read leaf.vhdx | cmp - model
