@@ -129,6 +129,9 @@ int commit_new(struct file *f, struct header_pair *pair, struct mcache *mc,
 	cm->ops = ops;
 	cm->arg = arg;
 	cm->round_seq = MCACHE_CLEAN;
+	/* C6: whoever wrote before us may have been killed before a flush. */
+	if (!MUTATED(FIRST_FLUSH_SYNCS))
+		commit_wrote(cm);
 	list_init(&cm->flushes);
 	loop_task_init(&cm->task, flush_task);
 	rc = log_init(&cm->log, &pair->cur, e);

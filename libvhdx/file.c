@@ -74,6 +74,12 @@ static void check_buffers(const struct file_io *io)
 	ASSERT(sum >= io->iov_skip && sum - io->iov_skip >= io->len);
 }
 
+static bool changes(const struct file_io *io)
+{
+	return io->op != FILE_READ && io->op != FILE_SYNC &&
+	       io->op != FILE_SCAN;
+}
+
 static void submit(struct file *f, struct file_io *io, bool skip_zeros)
 {
 	ASSERT(io->done);
@@ -85,6 +91,7 @@ static void submit(struct file *f, struct file_io *io, bool skip_zeros)
 	io->res_copied_len = 0;
 	io->res_from_failed = false;
 	io->extends = io->op == FILE_COPY && io->off + io->len > f->size;
+	f->change_cnt += changes(io);
 	io->res = check_io(f, io);
 	if (io->res == 0 && !(has_range(io) && io->len == 0) &&
 	    !(io->op == FILE_SYNC && f->no_sync)) {

@@ -93,6 +93,7 @@ struct file {
 	const char *path; /* for messages; owned by the implementation */
 	uint64_t size;	  /* bytes; kept current as operations complete */
 	bool writable;
+	uint64_t change_cnt; /* operations submitted that may change it */
 	bool no_sync; /* nobody asks for durability: FILE_SYNC does nothing */
 };
 

@@ -141,6 +141,12 @@
 	  "V4: the bits are durable when a flush completes") \
 	M(VHD_CHILD_ZEROES, \
 	  "V11: zeroes are written down in a child, or the parent shows") \
+	M(VHD_WRITES_COUNT, \
+	  "V4: a write that ends after a sync began wants another one") \
+	M(RAW_WRITES_COUNT, \
+	  "a write that ends after a sync began wants another one") \
+	M(FIRST_FLUSH_SYNCS, \
+	  "C6: the first flush syncs what a killed process had written") \
 	M(VHD_HEADER_FIRST, \
 	  "S1: a new header is durable before a footer names it") \
 	M(VHD_END_FIRST, \

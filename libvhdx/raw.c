@@ -2,24 +2,28 @@
 /*
  * Guarantees: a write that is complete before a flush is submitted is covered
  * by the sync of that flush; flushes that wait while a sync is under way share
- * the next one. A failed sync is final: the kernel may have dropped the pages,
- * so that a second sync would succeed over lost data.
+ * the next one, and one that finds nothing written since the last sync needs
+ * none. The first one always syncs: whoever wrote before us may have been
+ * killed before he could. A failed sync is final: the kernel may have dropped
+ * the pages, so that a second sync would succeed over lost data.
  */
 #include "raw.h"
 
 #include <string.h>
 
 #include "mem.h"
+#include "mutation.h"
 
 struct raw {
 	struct image img;
 	struct raw_extent extent; /* read-only images */
 	raw_resize_fn *resize;
 	struct file_io sync;
-	struct loop_task refuse; /* completes flushes that need no sync */
+	struct loop_task no_sync; /* completes flushes that need none */
 	struct list now;	 /* flushes that the sync under way is for */
 	struct list next;
 	bool busy;
+	bool dirty; /* something is complete since the last sync began */
 	bool failed;
 	struct vhdx_err cause;
 };
@@ -90,6 +94,8 @@ static bool raw_end_write(struct image *img, struct image_map *m, bool ok)
 {
 	struct raw *r = raw_of(img);
 
+	if (!MUTATED(RAW_WRITES_COUNT))
+		r->dirty = true;
 	m->res = 0;
 	return ok && r->failed ? refuse(r, m) : true;
 }
@@ -120,10 +126,12 @@ static void start(struct raw *r)
 {
 	r->busy = true;
 	list_splice(&r->now, &r->next);
-	if (r->failed || !r->img.writable)
-		loop_defer(r->img.file->loop, &r->refuse);
-	else
-		file_submit(r->img.file, &r->sync);
+	if (r->failed || !r->img.writable || !r->dirty) {
+		loop_defer(r->img.file->loop, &r->no_sync);
+		return;
+	}
+	r->dirty = false;
+	file_submit(r->img.file, &r->sync);
 }
 
 static void finish(struct raw *r, int res, const struct vhdx_err *why)
@@ -145,9 +153,9 @@ static void synced(struct file_io *io)
 	finish(r, io->res, &io->err);
 }
 
-static void refused(struct loop_task *t)
+static void not_synced(struct loop_task *t)
 {
-	struct raw *r = container_of(t, struct raw, refuse);
+	struct raw *r = container_of(t, struct raw, no_sync);
 	struct vhdx_err why;
 	int rc = 0;
 
@@ -257,10 +265,11 @@ int raw_window_open(struct file *f, const struct image_open_opts *o,
 	r->img.writable = o->flags & VHDX_OPEN_WRITE;
 	r->img.info = *info;
 	r->resize = resize;
+	r->dirty = !MUTATED(FIRST_FLUSH_SYNCS);
 	r->sync.op = FILE_SYNC;
 	r->sync.done = synced;
 	r->sync.opaque = r;
-	loop_task_init(&r->refuse, refused);
+	loop_task_init(&r->no_sync, not_synced);
 	list_init(&r->now);
 	list_init(&r->next);
 	*out = &r->img;

@@ -98,6 +98,10 @@ static void submit(struct vhd1 *v, enum vhd1_round round, enum file_op op,
 	v->round_io.off = off;
 	v->round_io.len = len;
 	v->round_iov = (struct iovec){ buf, (size_t)len };
+	if (op == FILE_SYNC) {
+		v->synced_change_cnt = v->img.file->change_cnt;
+		v->unsynced = false;
+	}
 	file_submit(v->img.file, &v->round_io);
 }
 
@@ -316,10 +320,19 @@ static void refused(struct loop_task *t)
 	finish(v, rc, &why);
 }
 
+/* A write may have been under way while the last sync was, and ended since
+ * (unsynced), or is still (the flush does not cover it). The first flush always
+ * syncs: whoever wrote before us may have been killed before he could. */
+static bool is_all_durable(const struct vhd1 *v)
+{
+	return !v->unsynced && !v->any_dirty && !v->round_again &&
+	       v->synced_change_cnt == v->img.file->change_cnt;
+}
+
 static void begin(struct vhd1 *v)
 {
 	list_splice(&v->flush_now, &v->flush_next);
-	if (v->failed || !v->img.writable) {
+	if (v->failed || !v->img.writable || is_all_durable(v)) {
 		v->round = VHD1_ROUND_REFUSE;
 		loop_defer(v->img.file->loop, &v->refuse);
 	} else if (v->any_dirty && v->footer_stale) {
@@ -363,6 +376,8 @@ int vhd1_flush_init(struct vhd1 *v, struct vhdx_err *e)
 	v->round_io.iov_cnt = 1;
 	v->round_io.done = round_io_done;
 	v->round_io.opaque = v;
+	v->unsynced = !MUTATED(FIRST_FLUSH_SYNCS);
+	v->synced_change_cnt = v->img.file->change_cnt;
 	if (!v->img.writable)
 		return 0;
 	v->bat_sectors = v->bat.loaded / VHD1_BAT_PER_SECTOR;

@@ -88,6 +88,8 @@ struct vhd1 {
 	uint64_t *dirty, *round_set;
 	uint32_t bat_sectors;
 	bool any_dirty;
+	bool unsynced; /* a write has ended since the last sync began */
+	uint64_t synced_change_cnt; /* the file's when it began */
 	bool round_bat;	 /* this round publishes blocks */
 	bool round_bits; /* it writes sector bitmaps */
 	bool round_again; /* one is wanted for what comes after capture */

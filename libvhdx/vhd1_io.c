@@ -181,6 +181,8 @@ static bool vhd1_end_write(struct image *img, struct image_map *m, bool ok)
 	uint32_t blk = vhd1_blk_of(v, m);
 
 	m->res = 0;
+	if (!MUTATED(VHD_WRITES_COUNT))
+		v->unsynced = true;
 	if (!ok)
 		return true; /* a NEW block stays NEW, in its place */
 	if (v->failed) {

@@ -20,6 +20,8 @@ look()
 {
 	suite='' where='' many=''
 	case $1 in
+	VHD_WRITES_COUNT | RAW_WRITES_COUNT | FIRST_FLUSH_SYNCS)
+		suite=flush_cost ;; # the order is seen from inside only
 	BLK_FUA_FLUSHES) many='--profile raw-sim' ;;
 	BLK_DRAIN_POSTED) many='--profile raw-sim-threads' ;;
 	BLK_* | *_FAIL_ANSWERS) many=' ' ;;

@@ -113,6 +113,7 @@ static void a_flush_is_one_sync_and_a_failed_one_is_final(void)
 	tv_put(0, 1);
 	T_OK(vhdx_blk_flush(tv.blk, &t_err));
 	T_EQ_U64(file_trace_count(tv.trace, FILE_SYNC, 0), 1);
+	tv_put(0, 1);
 	fault_set(tv.fault, (struct fault_rule){ 1u << FILE_SYNC, 1, EIO,
 						 false, FAULT_NOTHING });
 	T_FAILS(vhdx_blk_flush(tv.blk, &t_err), VHDX_E_IO, "");
