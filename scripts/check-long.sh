@@ -113,6 +113,16 @@ mutations()
 	variant mut tests && scripts/mutations.sh
 }
 
+# A minute of fio, half of it past the page cache; then all under asan.
+fuse_long()
+{
+	variant release all &&
+		FUSE_SECONDS=15 scripts/run-tools.sh fuse-verify || return
+	variant asan all &&
+		(cd tests/fuse && ls fuse-*.sh) | sed 's/\.sh$//' |
+		B=build/asan xargs scripts/run-tools.sh
+}
+
 other_compiler()
 {
 	command -v clang >/dev/null || { echo "no clang"; return 77; }
@@ -120,7 +130,7 @@ other_compiler()
 }
 
 export -f variant fixed_layout asan_unit tsan_unit crash_long forest_long \
-	asan_crash mutations other_compiler stress_two stress_long tsan_stress \
+	fuse_long asan_crash mutations other_compiler stress_two stress_long tsan_stress \
 	asan_stress
 export j
 export seed=${CRASH_SEED:-$(date +1%j%H%M)}
@@ -131,6 +141,7 @@ long_stage "tsan unit" bash -c tsan_unit
 long_stage stress bash -c stress_long
 long_stage "tsan stress" bash -c tsan_stress
 long_stage "asan stress" bash -c asan_stress
+long_stage "fuse" bash -c fuse_long
 long_stage "fuzz replay" scripts/fuzz.sh replay
 if [ -f tests/crash/crash.c ]; then
 	long_stage "asan crash" bash -c asan_crash

@@ -229,13 +229,11 @@ static int store_word(struct conf *c, char *word)
 	return store(c, o->val, value);
 }
 
-/* "a,b=c": \, stands for a comma in a value. The list lives on in the conf. */
-static int store_words(struct conf *c, const char *list)
+/* "a,b=c": \, stands for a comma in a value. The list is cut up where it is,
+ * and lives on in the conf. */
+static int store_words(struct conf *c, char *list)
 {
-	char *copy = strdup(list);
-	if (!copy)
-		return say_fail(STATUS_FAILED, NULL, "out of memory");
-	for (char *p = copy, *end = copy; end;) {
+	for (char *p = list, *end = list; end;) {
 		char *word = p, *to = p;
 		for (; *p && *p != ','; p++) {
 			if (*p == '\\' && p[1])

@@ -222,6 +222,7 @@ static int serve_mounted(struct mnt *m, int signal_fd,
 		status = say_fail(STATUS_FAILED, NULL, "out of memory");
 	inval_free(m->inval);
 	fuse_session_destroy(m->se);
+	ops_forget_handles(m);
 	return status;
 }
 
@@ -274,5 +275,6 @@ int main(int argc, char **argv)
 	int signal_fd = catch_signals();
 	status = run(&m, signal_fd);
 	free(m.mountpoint);
+	free(conf.fuse_opts);
 	return status;
 }

@@ -18,6 +18,8 @@
 #include "span.h"
 #include "tree.h"
 
+struct handle;
+
 struct counts {
 	uint64_t requests, bytes, errors;
 };
@@ -31,6 +33,7 @@ struct mnt {
 	struct fuse_session *se;
 	bool ready;	  /* the kernel has said INIT */
 	struct tree tree;
+	struct handle *handles; /* open files */
 	struct pool pool;
 	struct slot *incoming; /* holds the request being looked at */
 	struct spans spans;

@@ -25,6 +25,7 @@ static struct mnt *mnt_of(fuse_req_t freq)
 
 /* An open file. */
 struct handle {
+	struct handle *prev, *next;
 	struct node *node;
 	bool writes;
 	char *text; /* INFO: as it was when opened */
@@ -253,6 +254,32 @@ static int reply_open(fuse_req_t freq, struct handle *h, bool direct, bool keep)
 	return fuse_reply_buf(freq, (char *)&out, sizeof(out));
 }
 
+static void add_handle(struct mnt *m, struct handle *h)
+{
+	h->next = m->handles;
+	if (h->next)
+		h->next->prev = h;
+	m->handles = h;
+}
+
+static void free_handle(struct mnt *m, struct handle *h)
+{
+	if (h->prev)
+		h->prev->next = h->next;
+	else if (m->handles == h)
+		m->handles = h->next;
+	if (h->next)
+		h->next->prev = h->prev;
+	free(h->text);
+	free(h);
+}
+
+void ops_forget_handles(struct mnt *m)
+{
+	while (m->handles)
+		free_handle(m, m->handles);
+}
+
 static int may_open(const struct mnt *m, const struct node *n, bool writes)
 {
 	if (!n)
@@ -278,12 +305,12 @@ static void op_open(fuse_req_t freq, fuse_ino_t ino, struct fuse_file_info *fi)
 		fuse_reply_err(freq, en ? en : ENOMEM);
 		return;
 	}
+	add_handle(m, h);
 	bool direct = m->conf->direct || h->text;
 	h->node = n;
 	h->writes = writes;
 	if (reply_open(freq, h, direct, !direct && !n->stale) != 0) {
-		free(h->text);
-		free(h);
+		free_handle(m, h);
 		return;
 	}
 	n->opens++;
@@ -301,8 +328,7 @@ static void op_release(fuse_req_t freq, fuse_ino_t ino,
 	fuse_reply_err(freq, 0);
 	n->cached_opens -= !m->conf->direct && !h->text;
 	n->opens--;
-	free(h->text);
-	free(h);
+	free_handle(m, h);
 	tree_release(&m->tree, n);
 }
 

@@ -11,4 +11,7 @@
 /* userdata of the session: a struct mnt. */
 extern const struct fuse_lowlevel_ops ops_table;
 
+/* Of what was still open when the session ended. */
+void ops_forget_handles(struct mnt *m);
+
 #endif

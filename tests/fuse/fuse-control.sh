@@ -24,7 +24,7 @@ for bad in '' '{' '[]' '7' '{"command":7}' '{"command":"destroy"}' '{}' \
 	jq -e .error.code got >/dev/null || fail "no error for: $bad"
 done
 timeout 20 python3 - "$PWD/m.sock" <<'END' || fail "hostile clients"
-import os, socket, sys
+import os, socket, sys, time
 def client():
     s = socket.socket(socket.AF_UNIX)
     s.settimeout(10)
@@ -39,9 +39,11 @@ try:
 except (BrokenPipeError, ConnectionResetError):
     pass
 # One who asks and does not read, and more of them than there is room for.
-crowd = [client() for i in range(20)]
-for s in crowd:
+crowd = []
+for i in range(20):
     try:
+        s = client()
+        crowd.append(s)
         s.setblocking(False)
         for i in range(1000):
             s.send(b'{"command":"status"}\n')
@@ -50,7 +52,9 @@ for s in crowd:
 for s in crowd:
     s.close()
 # Two questions in one packet, in order.
-for i in range(100):
+for i in range(200):
+    a = b = ""
+    time.sleep(0.02)
     try:
         s = client()
         s.sendall(b'{"command":"status","id":1}\n{"command":"x","id":2}\n')
