@@ -33,6 +33,8 @@ if command -v qemu-storage-daemon >/dev/null; then
 		mount_it -o ro d.vhdx m2
 		cmp m2/disk q || fail "qemu-storage-daemon differs"
 		unmount_it m2
+		kill $qemu
+		ended $qemu
 		tried+=" qemu-storage-daemon"
 	fi
 fi
