@@ -225,7 +225,11 @@ static void scan_done(struct file_io *io)
 		blk_fail(b, io->res, &io->err);
 		return;
 	}
-	b->pos += align_down(io->res_zero_len, b->blk->img->sector_len);
+	if (b->req->flags & VHDX_REQ_ONTO_ZEROS)
+		b->pos += align_down(io->res_zero_len,
+				     b->blk->img->sector_len);
+	else if (io->res_zero_len == io->len)
+		b->pos = b->req->len;
 	b->scanned = true;
 	step(b);
 }
@@ -234,8 +238,11 @@ static void scan_done(struct file_io *io)
  * for before the image is asked where it goes. */
 static bool scans(struct breq *b)
 {
+	unsigned flags = b->req->flags;
+
 	if (b->scanned || b->req->op != VHDX_OP_COPY ||
-	    !(b->req->flags & VHDX_REQ_ONTO_ZEROS))
+	    !(flags & VHDX_REQ_ONTO_ZEROS ||
+	      (flags & VHDX_REQ_UNLESS_ZEROS && b->pos == 0)))
 		return false;
 	aim_copy(b);
 	b->io.op = FILE_SCAN;
@@ -265,7 +272,7 @@ static void start_io(struct breq *b)
 	b->io.done = io_done;
 	if (b->req->op == VHDX_OP_COPY)
 		aim_copy(b);
-	if (b->scanned)
+	if (b->req->op == VHDX_OP_COPY && b->req->flags & VHDX_REQ_ONTO_ZEROS)
 		file_submit_skipping(b->map.file, &b->io);
 	else
 		file_submit(b->map.file, &b->io);

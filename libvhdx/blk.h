@@ -48,7 +48,7 @@ struct breq {
 	enum breq_state state;
 	bool canceled;	/* G2 */
 	bool inside;	/* counts in blk->inside */
-	bool scanned;	/* COPY: there is data at pos */
+	bool scanned;	/* COPY: the source has data from pos on */
 	unsigned depth; /* the layer being asked */
 	int res;
 	uint64_t pos; /* bytes done */

@@ -13,7 +13,7 @@
  * copy_file_range() is not used: where files share nothing it copies page by
  * page, more slowly than this, and it cannot leave out zeros.
  *
- * What is written here is large, new, and about to be synced as a whole: the
+ * What is copied in large pieces is new and about to be synced as a whole: the
  * host is told to begin at once, so that it writes while the copy goes on.
  * That orders nothing and promises nothing.
  */
@@ -30,6 +30,7 @@
 
 #define BUF_LEN (256 * KIB) /* on a thread's stack */
 #define GRAIN (4 * KIB)	    /* zeros are found in units of this */
+#define EARLY_LEN MIB
 
 /* ---- reading ------------------------------------------------------------- */
 
@@ -208,7 +209,7 @@ int file_copy_run(int fd, struct file_io *io)
 			rc = write_all(fd, io, pos, b, n);
 		pos += n;
 	}
-	if (!rc && !io->file->no_sync)
+	if (!rc && !io->file->no_sync && io->len >= EARLY_LEN)
 		(void)sync_file_range(fd, (off_t)io->off, (off_t)io->len,
 				      SYNC_FILE_RANGE_WRITE);
 	return rc;

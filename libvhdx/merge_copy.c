@@ -5,11 +5,15 @@
  *
  *	IDLE --map says data--> FILLING --full, or a gap--> reading
  *	reading --done--> writing (or, all zeros: write-zeroes) --done--> IDLE
+ *	IDLE --a large extent--> copying --done--> IDLE, or, all zeros:
+ *		write-zeroes, or, if that is no way: reading
  *	IDLE --map says zeros--> write-zeroes or discard --done--> IDLE
  *
- * One map request is out at any time; data that is contiguous in the disk is
- * one transfer, however many blocks or layers it comes from. What reads as
- * zeros in the source overwrites, as it hides what the target has there (M4).
+ * One map request is out at any time. A large extent the device copies from
+ * file to file, so that the host can share it. Other data that is contiguous in
+ * the disk is one transfer, however many blocks or layers it comes from. What
+ * reads as zeros in the source overwrites, as it hides what the target has
+ * there (M4).
  *
  * Now and then a flush runs beside the transfers. The order of things does not
  * need it (M5 has its own); but the host writes what is there while the copy
@@ -26,6 +30,7 @@
 
 #define SLOT_CNT 32u
 #define CHUNK_LEN (512 * KIB)
+#define COPY_MIN (16 * KIB) /* an extent is large from here on */
 #define REPORT_LEN (16 * MIB)
 #ifdef VHDKIT_AUDIT
 #define FLUSH_LEN (256 * KIB) /* small disks are to see it */
@@ -37,6 +42,7 @@ struct slot {
 	struct list node; /* of idle; self-linked otherwise */
 	struct mcopy *c;
 	struct vhdx_req req;
+	struct vhdx_copy copy;
 	struct iovec iov;
 	uint8_t *buf;
 	uint64_t voff, len; /* bytes */
@@ -54,6 +60,7 @@ struct mcopy {
 	struct vhdx_err map_err;
 	struct vhdx_extent x; /* at cursor, if known */
 	bool mapping, known;
+	bool no_copy; /* the device cannot */
 	struct slot *filling; /* or NULL */
 	struct list idle;
 	unsigned in_flight;
@@ -83,7 +90,8 @@ static void submit(struct slot *s, struct vhdx_blk *blk, enum vhdx_op op,
 {
 	s->iov = (struct iovec){ s->buf, s->len };
 	s->req.op = op;
-	s->req.flags = 0;
+	s->req.flags = op == VHDX_OP_COPY ? VHDX_REQ_UNLESS_ZEROS : 0;
+	s->req.copy = &s->copy;
 	s->req.voff = s->voff;
 	s->req.len = s->len;
 	s->req.iov = &s->iov;
@@ -128,6 +136,23 @@ static void was_read(struct vhdx_req *req)
 		submit(s, c->dst, VHDX_OP_WRITE_ZEROES, written);
 	else
 		submit(s, c->dst, VHDX_OP_WRITE, written);
+}
+
+static void copied(struct vhdx_req *req)
+{
+	struct slot *s = req->opaque;
+	struct mcopy *c = s->c;
+
+	if (req->result == VHDX_E_UNSUPPORTED && !s->copy.data_len) {
+		c->in_flight--;
+		c->no_copy = true;
+		submit(s, c->src, VHDX_OP_READ, was_read);
+	} else if (!req->result && !s->copy.data_len) {
+		c->in_flight--;
+		submit(s, c->dst, VHDX_OP_WRITE_ZEROES, written);
+	} else {
+		written(req);
+	}
 }
 
 static struct slot *take_idle(struct mcopy *c)
@@ -186,8 +211,19 @@ static void advance_cursor(struct mcopy *c, uint64_t len)
 {
 	c->cursor += len;
 	c->x.voff += len;
+	c->x.host_off += len;
 	c->x.len -= len;
 	c->known = c->x.len > 0;
+}
+
+/* The first len bytes of the extent. */
+static void copy_extent(struct mcopy *c, struct slot *s, uint64_t len)
+{
+	s->len = len;
+	s->copy = (struct vhdx_copy){ .from = c->src, .depth = c->x.depth,
+				      .host_off = c->x.host_off };
+	submit(s, c->dst, VHDX_OP_COPY, copied);
+	advance_cursor(c, len);
 }
 
 /* False: no slot is free. */
@@ -202,6 +238,11 @@ static bool take_data(struct mcopy *c)
 	/* Chunks end at multiples of their size: fewer of them share a block
 	 * of the target. */
 	len = u64_min(c->x.len, CHUNK_LEN - c->cursor % CHUNK_LEN);
+	if (len >= COPY_MIN && !c->filling->len && !c->no_copy) {
+		copy_extent(c, c->filling, len);
+		c->filling = NULL;
+		return true;
+	}
 	c->filling->len += len;
 	advance_cursor(c, len);
 	if (c->cursor % CHUNK_LEN == 0)

@@ -53,6 +53,8 @@ enum vhdx_op {
 #define VHDX_REQ_FUA 1u /* what changes the disk: durable when done */
 #define VHDX_REQ_ONTO_ZEROS 2u /* copy: the range reads as zeros, and what is
 				  zeros in the source need not be written */
+#define VHDX_REQ_UNLESS_ZEROS 4u /* copy: nothing happens, and data_len stays
+				    0, if the source has nothing but zeros */
 
 enum vhdx_extent_kind {
 	VHDX_EXTENT_DATA,     /* host_off is valid */

@@ -207,6 +207,9 @@ static void passed_done(struct file_io *io)
 	h->file.size = h->inner->size;
 	outer->res = io->res;
 	outer->res_punched = io->res_punched;
+	outer->res_zero_len = io->res_zero_len;
+	outer->res_copied_len = io->res_copied_len;
+	outer->res_from_failed = io->res_from_failed;
 	if (io->res)
 		outer->err = io->err;
 	free(p);
@@ -224,6 +227,8 @@ static void handle_submit(struct file *f, struct file_io *io)
 	p->io = (struct file_io){ .op = io->op, .off = io->off, .len = io->len,
 				  .iov = io->iov, .iov_cnt = io->iov_cnt,
 				  .iov_skip = io->iov_skip,
+				  .from = io->from,
+				  .from_off = io->from_off,
 				  .done = passed_done };
 	file_submit(h->inner, &p->io);
 	if (failed == 0 && h->o->failed_cnt)
@@ -239,6 +244,11 @@ static int handle_next_data(struct file *f, uint64_t off, uint64_t *data_off,
 static uint64_t handle_host_len(struct file *f)
 {
 	return file_host_len(handle_of(f)->inner);
+}
+
+static void handle_peek(struct file *f, uint64_t off, void *buf, size_t len)
+{
+	handle_of(f)->inner->ops->peek(handle_of(f)->inner, off, buf, len);
 }
 
 static void handle_close(struct file *f)
@@ -257,6 +267,8 @@ static const struct file_ops handle_ops = {
 	.next_data = handle_next_data,
 	.host_len = handle_host_len,
 	.close = handle_close,
+	.copies = true,
+	.peek = handle_peek,
 };
 
 static void handle_new(struct opener_crash *o, struct loop *l,

@@ -120,6 +120,22 @@ static void zeros_overwrite_where_the_range_may_hold_data(void)
 	end();
 }
 
+static void unless_all_is_zeros_all_is_copied(void)
+{
+	begin();
+	t_fill(data, DISK, 1);
+	T_OK(run(0, DISK, 0));
+	memset(data, 0, DISK);
+	T_OK(run(0, DISK, VHDX_REQ_UNLESS_ZEROS));
+	T_EQ_U64(copy.data_len, 0);
+	T_TRUE(!shows_data());
+	data[3 * MIB] = 1;
+	T_OK(run(0, DISK, VHDX_REQ_UNLESS_ZEROS));
+	T_EQ_U64(copy.data_len, DISK);
+	T_TRUE(shows_data());
+	end();
+}
+
 static void a_copy_that_fails_makes_no_block(void)
 {
 	begin();
@@ -203,6 +219,7 @@ static const struct t_test tests[] = {
 	T_TEST(zeros_make_no_block),
 	T_TEST(only_zeros_change_nothing),
 	T_TEST(zeros_overwrite_where_the_range_may_hold_data),
+	T_TEST(unless_all_is_zeros_all_is_copied),
 	T_TEST(a_copy_that_fails_makes_no_block),
 	T_TEST(a_scan_that_fails_ends_the_copy),
 	T_TEST(what_is_flushed_survives_the_close),
