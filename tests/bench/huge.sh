@@ -27,7 +27,7 @@ create_row()
 
 open_row()
 {
-	local s kib theirs= met=0 name
+	local s kib theirs="" met=0 name
 	s=$(median "vhdtool, its own")
 	kib=$(cost_of rss "$vhdtool info h.vhdx")
 	for name in qemu-img vhdiinfo; do
