@@ -10,8 +10,6 @@
  */
 #include "vhd1_load.h"
 
-#include "le.h"
-#include "mem.h"
 #include "mutation.h"
 
 static int read_copy(struct file *f, uint64_t off, uint32_t len,
