@@ -116,6 +116,29 @@ pattern()
 	(set +o pipefail; seq "${1}000000000" "${1}999999999" | head -c "$2")
 }
 
+# hold FILE [OPTION]...: a writer has the image FILE open, and changes nothing,
+# until `release`. It has read more than a pipe holds, so FILE is open, and less
+# than it writes at once.
+hold()
+{
+	local file=$1
+	shift
+	mkfifo held
+	"$VHDTOOL" write "$@" "$file" <held >/dev/null &
+	holder=$!
+	at_exit "kill -KILL $holder 2>/dev/null"
+	exec 9>held
+	head -c 262144 /dev/zero >&9
+}
+
+release()
+{
+	kill -KILL $holder
+	wait $holder 2>/dev/null || :
+	exec 9>&-
+	rm held
+}
+
 # json KEY FILE: the value of the first "KEY" in pretty-printed JSON.
 json()
 {

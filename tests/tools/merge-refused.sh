@@ -55,50 +55,29 @@ rm torn.vhdx
 
 # In use: each of the files.
 for file in base one leaf; do
-	mkfifo pipe
-	vhdtool write --force $file.vhdx <pipe >/dev/null 2>&1 &
-	pid=$!
-	exec 9>pipe
-	for _ in $(seq 1000); do
-		vhdtool info $file.vhdx >/dev/null 2>&1 || break
-		sleep 0.02
-	done
+	hold $file.vhdx --force
 	got=0
 	vhdtool merge --depth 2 leaf.vhdx >out 2>err || got=$?
 	equal "status while $file is in use" $got 4
 	says err "$file.vhdx"
-	exec 9>&-
-	wait $pid
-	rm pipe
+	release
 done
 vhdtool read leaf.vhdx | cmp - model
 
 # A grandchild that is in use, however it is forced.
 vhdtool create --parent leaf.vhdx grand.vhdx >/dev/null
-mkfifo pipe
-vhdtool write grand.vhdx <pipe >/dev/null &
-pid=$!
-exec 9>pipe
-for _ in $(seq 1000); do
-	vhdtool info grand.vhdx >/dev/null 2>&1 || break
-	sleep 0.02
-done
+hold grand.vhdx
 refused 4 "grand.vhdx" --force leaf.vhdx
 refused 4 "grand.vhdx" --children grand.vhdx leaf.vhdx
-exec 9>&-
-wait $pid
-rm pipe grand.vhdx
+release
+rm grand.vhdx
 
 # Another disk that is in use beside it is nobody's business.
 vhdtool create stranger.vhdx 8M >/dev/null
-mkfifo pipe
-vhdtool write stranger.vhdx <pipe >/dev/null &
-pid=$!
-exec 9>pipe
+hold stranger.vhdx
 status 0 vhdtool merge --dry-run leaf.vhdx
-exec 9>&-
-wait $pid
-rm pipe stranger.vhdx
+release
+rm stranger.vhdx
 
 # Too little space on the target's host.
 mkdir small

@@ -6,23 +6,11 @@
 
 for file in a.vhdx a.vhd a.raw; do
 	vhdtool create "$file" 10M >/dev/null
-	# The writer waits for its input with the image open.
-	mkfifo "$file.fifo"
-	"$VHDTOOL" write "$file" <"$file.fifo" >/dev/null &
-	pid=$!
-	exec 7>"$file.fifo"
-	at_exit "kill $pid 2>/dev/null"
-	head -c 65536 /dev/zero >&7
-	for i in $(seq 100); do
-		ls -l /proc/$pid/fd 2>/dev/null | grep -q "^lrwx.*$file\$" && break
-		[ $i != 100 ] || fail "the writer does not start"
-		sleep 0.05
-	done
+	hold "$file"
 	status 4 vhdtool write --zeroes --length 4096 "$file"
-	says err "$pid"
+	says err "$holder"
 	status 4 vhdtool info "$file"
-	exec 7>&-
-	wait $pid
+	release
 	status 0 vhdtool info "$file"
 	mkfifo "$file.out"
 	"$VHDTOOL" read "$file" >"$file.out" &
