@@ -152,7 +152,7 @@
 	M(VHD_END_FIRST, \
 	  "S2: the footer at the end is durable before its copy changes") \
 	M(VHD_COPY_FOLLOWS, \
-	  "S3: the footer copy names the new header before a block may follow") \
+	  "S3: the footer copy names the new header before blocks may follow") \
 	M(BLK_CANCEL_WAITS, \
 	  "G2: what the host has begun is waited for, given up or not") \
 	M(BLK_CANCEL_ANSWERS, \
