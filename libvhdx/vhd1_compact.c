@@ -437,7 +437,7 @@ int vhd1_compact(struct image *img, const struct compact *how,
 {
 	struct vhd1 *v = container_of(img, struct vhd1, img);
 	struct cpv c = { .v = v, };
-	int rc = how->dry_run ? 0 : vhd1_flush_blocking(v, e);
+	int rc = how->dry_run ? 0 : vhd1_settle(v, e);
 
 	how->result->file_len_after = img->file->size;
 	if (!rc)

@@ -17,6 +17,9 @@
 
 /* Blocks that can be getting a place at the same time. */
 #define VHD1_PLACE_MAX 32
+/* The file grows by so many places, or a quarter, but not by more than that. */
+#define VHD1_GROW_CNT 16
+#define VHD1_GROW_MAX (4 * GIB)
 /* Sector bitmaps kept in memory: this many, or what takes 1 MiB. */
 #define VHD1_BM_MAX 64
 /* BAT bytes per write. */
@@ -75,11 +78,18 @@ struct vhd1 {
 	uint64_t end_off;
 	uint64_t kept_end; /* end of the last block that holds payload */
 	bool footer_stale; /* end_off has moved over the footer */
+	uint64_t grown_off; /* the footer is here, behind free space; or 0 */
+	bool growing;
+	bool grows_no_more; /* the host has no room for a large step */
+	struct file_io grow_io;
+	struct iovec grow_iov;
 
 	struct list place_idle, place_busy; /* vhd1_place */
 	struct list place_wait;		    /* image_map */
 	bool place_held; /* the footer is being written behind end_off */
-	uint8_t *first_bits; /* of a new block: all set, a child's none */
+	uint8_t *first_bits; /* of a new block: all set, a child's none; where
+				they are shorter, a page that ends with them */
+	uint64_t first_lead; /* of that page, before the bits */
 
 	struct list bm_free, bm_used; /* vhd1_bm */
 	struct list bm_wait;	      /* image_map: no bitmap to be had */
@@ -156,6 +166,8 @@ void vhd1_complete_maps(struct list *maps, int res, const struct vhdx_err *why);
 
 /* Blocking. */
 int vhd1_flush_blocking(struct vhd1 *v, struct vhdx_err *e) must_check;
+/* Blocking. The same, and the footer is right behind end_off. */
+int vhd1_settle(struct vhd1 *v, struct vhdx_err *e) must_check;
 
 /* vhd1_place.c: [async] as map_write of image.h. */
 int vhd1_place_init(struct vhd1 *v, struct vhdx_err *e) must_check;

@@ -16,6 +16,9 @@
  *     an earlier crash left behind the last block is cut off, durably, then),
  *     and is given to one block only. So its payload reads as zeros until it
  *     is written.
+ *     The file grows by many places at once, so that most payload is written
+ *     inside it, and in the same stroke gets its footer there: where a place
+ *     ends, so that what it leaves when the file grows again is no payload's.
  * V3  A BAT sector that publishes blocks is written only after a sync that
  *     covers their bitmaps, their acknowledged payload, and the file's growth
  *     over them. Until then they exist in memory only, and vanish in a crash.
@@ -247,6 +250,24 @@ int vhd1_flush_blocking(struct vhd1 *v, struct vhdx_err *e)
 	return b.fl.res ? err_copy(e, &b.fl.err, b.fl.res) : 0;
 }
 
+int vhd1_settle(struct vhd1 *v, struct vhdx_err *e)
+{
+	uint64_t off = vhd1_footer_off(v->end_off);
+	struct file *f = v->img.file;
+	int rc = vhd1_flush_blocking(v, e);
+
+	if (rc == 0 && v->grown_off > v->end_off) {
+		rc = file_write(f, off, v->footer, VHD1_FOOTER_LEN, e);
+		if (rc == 0)
+			rc = file_sync(f, e);
+		if (rc == 0)
+			rc = file_truncate(f, off + VHD1_FOOTER_LEN, e);
+	}
+	if (rc == 0)
+		v->grown_off = 0;
+	return rc;
+}
+
 /* Gives back the places behind the last block that holds payload and puts the
  * footer at the end. A crash in between leaves a file without it (V1). */
 static int settle_end(struct vhd1 *v, struct vhdx_err *e)
@@ -254,7 +275,8 @@ static int settle_end(struct vhd1 *v, struct vhdx_err *e)
 	struct file *f = v->img.file;
 	int rc;
 
-	if (!v->footer_stale && v->end_off == v->kept_end)
+	if (!v->footer_stale && v->end_off == v->kept_end &&
+	    v->grown_off <= v->end_off)
 		return 0;
 	uint64_t off = vhd1_footer_off(v->kept_end);
 	if (f->size > off + VHD1_FOOTER_LEN) {

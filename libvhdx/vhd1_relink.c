@@ -284,7 +284,7 @@ int vhd1_set_parent(struct image *img, const struct parent_edit *p,
 	if (!vhd1_has_parent(v))
 		return err_set(e, VHDX_E_INVAL, "%s: is not a differencing "
 			       "disk: it has no parent", img->file->path);
-	rc = vhd1_flush_blocking(v, e);
+	rc = vhd1_settle(v, e);
 	if (rc)
 		return rc;
 	body = mem_alloc(vhd1_switch_len(VHD1_ROOM_LEN));

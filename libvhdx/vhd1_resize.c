@@ -266,7 +266,7 @@ static int grow(struct vhd1 *v, uint64_t size_len, struct vhdx_err *e)
 	if (!rc && !MUTATED(VHD_RESIZE_BLANK))
 		rc = blank_range(img, old, u64_max(to, reach), reach > old, e);
 	if (!rc)
-		rc = vhd1_flush_blocking(v, e); /* E2 */
+		rc = vhd1_settle(v, e); /* E2 */
 	return rc ? rc : enlarge(v, moves ? need : 0, size_len, e);
 }
 
@@ -281,6 +281,6 @@ int vhd1_resize(struct image *img, uint64_t size_len, struct vhdx_err *e)
 		return vhd1_only_grows(img, e);
 	if (v->failed)
 		return vhd1_refuse(v, e);
-	rc = vhd1_flush_blocking(v, e);
+	rc = vhd1_settle(v, e);
 	return rc ? rc : grow(v, size_len, e);
 }

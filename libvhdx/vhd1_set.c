@@ -16,7 +16,7 @@ int vhd1_set_disk(struct image *img, const struct disk_edit *d,
 
 	if (guid_is_zero(&d->disk_id) || guid_eq(&d->disk_id, &img->identity))
 		return 0;
-	rc = vhd1_flush_blocking(v, e);
+	rc = vhd1_settle(v, e);
 	if (rc)
 		return rc;
 	memcpy(footer, v->footer, sizeof(footer));

@@ -39,6 +39,7 @@ look()
 	VHD_HEADER_FIRST | VHD_COPY_FOLLOWS)
 		suite=vhd1_relink where='--profile j-relinkvhd' ;;
 	VHD_COMPACT_KNOWN) suite=vhd1_compact ;;
+	VHD_FOOTER_ALONE) suite=vhd1_io ;;
 	VHD_COMPACT_*) suite=vhd1_compact where='--profile j-compactvhd' ;;
 	VHD_CHILD_* | VHD_BITS_* | VHD_SYNC_AFTER_BITS)
 		where='--profile vhdchild' ;;
