@@ -617,7 +617,7 @@ static void zeroes_cover_what_a_failed_write_left_in_a_new_block(void)
 	tv_end();
 }
 
-/* ---- the end of the file -------------------------------------------------- */
+/* ---- the end of the file ------------------------------------------------- */
 
 /* Space for many blocks at once: one footer behind all of them, and none at a
  * flush. */
