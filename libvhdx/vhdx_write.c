@@ -162,22 +162,22 @@ static void alloc_ready(struct alloc *al)
 
 void alloc_failed(struct alloc *al, const struct vhdx_err *err)
 {
-	struct list all;
-
-	/* The last unclaim frees al: nothing may touch it afterwards. */
-	list_init(&all);
-	list_splice(&all, &al->waiters);
-	while (!list_empty(&all)) {
-		struct image_map *m = list_first(&all, struct image_map, node);
+	/* A claim of our own: whoever is told gives up its range, which may let
+	 * others join this very allocation. Nobody comes back for them. */
+	al->refs++;
+	while (!list_empty(&al->waiters)) {
+		struct image_map *m =
+			list_first(&al->waiters, struct image_map, node);
 
 		list_del(&m->node);
-		if (MUTATED(ALLOC_FAIL_ANSWERS) && !list_empty(&all))
+		if (MUTATED(ALLOC_FAIL_ANSWERS) && !list_empty(&al->waiters))
 			continue;
 		m->claim = NULL;
 		alloc_unclaim(al);
 		vmap_fail(m, err);
 		m->done(m);
 	}
+	alloc_unclaim(al);
 }
 
 static void alloc_zeroed(struct alloc *al)

@@ -221,6 +221,44 @@ static void a_host_that_refuses_a_large_step_gets_small_ones(void)
 
 /* ---- zeros --------------------------------------------------------------- */
 
+static unsigned ended_cnt;
+
+static void count_end(struct vhdx_req *req)
+{
+	(void)req;
+	ended_cnt++;
+}
+
+/* The host fails to make a block for two writers. The first to hear of it
+ * gives up its range, a discard goes on, and behind it a third that wants the
+ * same block. */
+static void who_joins_an_allocation_that_fails_is_told_too(void)
+{
+	static uint8_t data[1024];
+	struct iovec iov = { data, sizeof(data) };
+	struct vhdx_req reqs[] = {
+		{ .op = VHDX_OP_WRITE, .voff = MIB - 512, .len = 1024 },
+		{ .op = VHDX_OP_WRITE, .voff = 0, .len = 512 },
+		{ .op = VHDX_OP_DISCARD, .voff = MIB, .len = MIB },
+		{ .op = VHDX_OP_WRITE, .voff = MIB - 512, .len = 1024 } };
+
+	begin(8 * MIB, MIB);
+	ended_cnt = 0;
+	fault_set(fault, (struct fault_rule){ .ops = 1u << FILE_TRUNCATE,
+					      .nth = 1, .sys_errno = EIO });
+	for (size_t i = 0; i < ARRAY_LEN(reqs); i++) {
+		reqs[i].iov = &iov;
+		reqs[i].iov_cnt = 1;
+		reqs[i].done = count_end;
+		vhdx_blk_submit(blk, &reqs[i]);
+	}
+	for (unsigned i = 0; i < 1000; i++)
+		vhdx_blk_turn(blk, 0);
+	T_EQ_U64(ended_cnt, ARRAY_LEN(reqs));
+	T_EQ_U64(reqs[3].result, VHDX_E_IO);
+	end();
+}
+
 static void space_from_growth_is_not_zeroed(void)
 {
 	begin(GIB, MIB);
@@ -300,6 +338,7 @@ static const struct t_test tests[] = {
 	T_TEST(the_file_grows_in_few_steps),
 	T_TEST(what_no_block_needed_goes_back_on_close),
 	T_TEST(a_host_that_refuses_a_large_step_gets_small_ones),
+	T_TEST(who_joins_an_allocation_that_fails_is_told_too),
 	T_TEST(space_from_growth_is_not_zeroed),
 	T_TEST(space_used_again_is_punched_once_and_not_written),
 	T_TEST(new_blocks_in_new_space_cost_a_flush_one_sync),
