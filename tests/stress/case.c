@@ -102,6 +102,8 @@ static struct crew_opts pick_opts(struct life *l)
 	o.depth = depths[below(l, ARRAY_LEN(depths))];
 	o.requests = 100 + (unsigned)below(l, 500);
 	o.requests /= o.threads ? o.threads : 1;
+	if (o.depth == CREW_DEPTH_MAX) /* more than pass the gate at once */
+		o.requests += 2 * CREW_DEPTH_MAX / (o.threads + 1);
 	o.cancels = below(l, 3);
 	if (below(l, 3) == 0)
 		o.fault = pick_fault(l);

@@ -314,19 +314,17 @@ static bool in_flight(struct crew *c)
 	return atomic_load(&c->begun) > atomic_load(&c->ended);
 }
 
-/* A device that never completes is a finding, not a hang. */
-static void turn_alone(struct crew *c)
+/* All that a simulated host does it does in turns: where nothing happens in
+ * many of them, nothing ever will. */
+static void turn_sim(struct crew *c)
 {
+	char text[1000];
+
 	for (unsigned i = 0; i < IDLE_TURNS; i++)
 		if (vhdx_blk_turn(c->blk, 0) || !in_flight(c))
 			return;
-	if (c->site->backing == BACK_SIM) {
-		char text[1000];
-
-		crew_tell(text, sizeof(text));
-		report_finding("nothing moves any more: %s", text);
-	}
-	vhdx_blk_turn(c->blk, PATIENCE_MS);
+	crew_tell(text, sizeof(text));
+	report_finding("nothing moves any more: %s", text);
 }
 
 static void turn(struct crew *c)
@@ -335,8 +333,8 @@ static void turn(struct crew *c)
 	uint64_t how = below(c, 4);
 	char text[1000];
 
-	if (!c->opts->threads) {
-		turn_alone(c);
+	if (c->site->backing == BACK_SIM && !c->opts->threads) {
+		turn_sim(c);
 		return;
 	}
 	if (how < 2 || atomic_load(&c->ended) == c->total ||
@@ -383,9 +381,10 @@ static void own_loop(struct crew *c, struct crash_tree *tree)
 	bool early = below(c, 2); /* the close finds requests in flight */
 	struct submitter *own = c->subs;
 	uint64_t cut_at = below(c, c->total + 1);
+	uint64_t burst = below(c, 4) ? 6 : 2 * c->opts->depth;
 
 	while (!over(c, early)) {
-		for (uint64_t n = below(c, 6); n && own->left; n--)
+		for (uint64_t n = below(c, burst); n && own->left; n--)
 			if (own->free_cnt)
 				submit_one(own);
 		for (uint64_t n = below(c, 3); n; n--)
