@@ -86,6 +86,9 @@ static void capture(struct vhd1 *v)
 	}
 	v->any_dirty = false;
 	v->round_again = false;
+	/* Not by the second sync: what ends between the two has no bits and no
+	 * entry on the disk yet (V5, V10). */
+	v->unsynced = false;
 	v->round_bits = v->sectors && vhd1_sectors_capture(v);
 	list_splice(&v->flush_now, &v->flush_next);
 }
@@ -98,10 +101,8 @@ static void submit(struct vhd1 *v, enum vhd1_round round, enum file_op op,
 	v->round_io.off = off;
 	v->round_io.len = len;
 	v->round_iov = (struct iovec){ buf, (size_t)len };
-	if (op == FILE_SYNC) {
+	if (op == FILE_SYNC)
 		v->synced_change_cnt = v->img.file->change_cnt;
-		v->unsynced = false;
-	}
 	file_submit(v->img.file, &v->round_io);
 }
 

@@ -192,6 +192,29 @@ static void a_bit_is_written_between_two_syncs_after_its_payload(void)
 	ch_end();
 }
 
+/* Its bits are set, and no round has taken them: not even when the second sync
+ * of this one has come and gone. */
+static void what_ends_between_the_syncs_of_a_flush_is_flushed_next(void)
+{
+	struct vhdx_req flush = { .op = VHDX_OP_FLUSH };
+
+	ch_begin(VHD, BLOCK, 512);
+	ch_put(0, 512, 1);
+	for (unsigned turns = 0; turns < 10; turns++) {
+		ch_put((4 * turns + 2) * 512, 512, turns);
+		vhdx_blk_submit(ch.blk, &flush);
+		for (unsigned i = 0; i < turns; i++)
+			vhdx_blk_turn(ch.blk, 0);
+		ch_put((4 * turns + 4) * 512, 512, turns);
+		vhdx_blk_drain(ch.blk);
+		ch_close();
+		ch_open(VHDX_OPEN_WRITE);
+		ch_check_all();
+	}
+	ch_check_twice();
+	ch_end();
+}
+
 static void overwriting_costs_one_sync_and_no_bitmap(void)
 {
 	ch.wrap = traced;
@@ -279,6 +302,7 @@ static const struct t_test tests[] = {
 	T_TEST(writers_that_wait_for_bitmaps_need_no_flush),
 	T_TEST(after_a_failed_sync_reads_go_on_and_writers_are_refused),
 	T_TEST(a_bit_is_written_between_two_syncs_after_its_payload),
+	T_TEST(what_ends_between_the_syncs_of_a_flush_is_flushed_next),
 	T_TEST(overwriting_costs_one_sync_and_no_bitmap),
 	T_TEST(what_was_flushed_is_there_without_a_close),
 	T_TEST(the_map_names_the_layer),
