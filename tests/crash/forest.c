@@ -273,12 +273,7 @@ static void step(struct forest *f)
 /* The record of a step is of no use to the next. */
 static void forget(struct forest *f)
 {
-	struct crash_tree now;
-
-	opener_crash_now(&f->o, &now);
-	opener_crash_fini(&f->o);
-	opener_crash_init(&f->o, NULL, &now);
-	crash_tree_free(&now);
+	opener_crash_restart(&f->o, NULL, NULL);
 }
 
 static void verify_all(struct forest *f)

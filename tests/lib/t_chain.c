@@ -21,13 +21,7 @@ void t_chain_end(struct t_chain *c)
 
 void t_chain_restart(struct t_chain *c)
 {
-	struct crash_tree *t = calloc(1, sizeof(*t));
-
-	opener_crash_now(&c->oc, t);
-	opener_crash_fini(&c->oc);
-	opener_crash_init(&c->oc, NULL, t);
-	crash_tree_free(t);
-	free(t);
+	opener_crash_restart(&c->oc, NULL, NULL);
 }
 
 static int open_disk(struct t_chain *c, const char *path, unsigned flags,

@@ -481,6 +481,22 @@ void opener_crash_now(const struct opener_crash *o, struct crash_tree *out)
 			     crash_disk_content(lookup(o, names[i])->disk));
 }
 
+void opener_crash_restart(struct opener_crash *o, const char *from,
+			  const char *to)
+{
+	struct crash_tree *t = calloc(1, sizeof(*t));
+
+	opener_crash_now(o, t);
+	opener_crash_fini(o);
+	for (unsigned i = 0; from && i < t->cnt; i++)
+		if (strcmp(t->files[i].path, from) == 0)
+			snprintf(t->files[i].path, sizeof(t->files[i].path),
+				 "%s", to);
+	opener_crash_init(o, NULL, t);
+	crash_tree_free(t);
+	free(t);
+}
+
 /* ---- after a power failure ---------------------------------------------- */
 
 #define SUBSET (UINT64_C(1) << 63) /* the rest of the number is the subset */

@@ -79,6 +79,11 @@ unsigned opener_crash_list(const struct opener_crash *o,
 /* What a program sees now. */
 void opener_crash_now(const struct opener_crash *o, struct crash_tree *out);
 
+/* That becomes the durable start of a new world, without a record; the file
+ * `from` (NULL: none), is called `to` there. Nothing is open. */
+void opener_crash_restart(struct opener_crash *o, const char *from,
+			  const char *to);
+
 /* ---- after a power failure ---------------------------------------------- */
 
 /* Changes of files and names that are open at instant k. */

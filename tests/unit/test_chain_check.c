@@ -47,21 +47,6 @@ static void create(const char *path, const char *parent)
 	file_close(f);
 }
 
-/* The file gets another name. */
-static void move(const char *from, const char *to)
-{
-	struct crash_tree *t = calloc(1, sizeof(*t));
-
-	opener_crash_now(&oc, t);
-	opener_crash_fini(&oc);
-	for (unsigned i = 0; i < t->cnt; i++)
-		if (strcmp(t->files[i].path, from) == 0)
-			strcpy(t->files[i].path, to);
-	opener_crash_init(&oc, NULL, t);
-	crash_tree_free(t);
-	free(t);
-}
-
 static void begin(void)
 {
 	T_OK(loop_new(&loop, &t_err));
@@ -126,7 +111,7 @@ static void sound_chain_has_nothing_to_say(void)
 static void stale_path_is_mended_in_the_layer_that_has_it(void)
 {
 	begin();
-	move("/v/base", "/far/base");
+	opener_crash_restart(&oc, "/v/base", "/far/base");
 	check(VHDX_CHECK_REPAIR | VHDX_CHECK_DRY_RUN, "/far");
 	T_TRUE(said_cnt == 1 && says(0, "/v/mid warning", "REPAIRABLE"));
 	check(VHDX_CHECK_REPAIR, "/far");
@@ -140,7 +125,7 @@ static void stale_path_is_mended_in_the_layer_that_has_it(void)
 static void missing_parent_ends_the_chain_and_is_told_of_its_child(void)
 {
 	begin();
-	move("/v/base", "/far/base");
+	opener_crash_restart(&oc, "/v/base", "/far/base");
 	check(VHDX_CHECK_REPAIR, NULL);
 	T_EQ_U64(res.broken.code, VHDX_E_NOPARENT);
 	T_TRUE(said_cnt == 1);
@@ -156,7 +141,7 @@ static void what_is_not_proved_is_not_recorded(void)
 	uint64_t off;
 
 	begin();
-	move("/v/base", "/far/away");
+	opener_crash_restart(&oc, "/v/base", "/far/away");
 	create("/far/base", NULL);
 	opener_crash_now(&oc, &t[0]);
 	check(VHDX_CHECK_REPAIR, "/far");
@@ -187,8 +172,8 @@ static void circle_is_an_error_of_the_layer_that_closes_it(void)
 	T_OK(header_update(f, &hp, &t_err));
 	file_close(f);
 	T_OK(chain_close(c, &t_err));
-	move("/v/base", "/far/base");
-	move("/v/leaf", "/v/base");
+	opener_crash_restart(&oc, "/v/base", "/far/base");
+	opener_crash_restart(&oc, "/v/leaf", "/v/base");
 	check_at("/v/mid", 0, NULL);
 	T_EQ_U64(res.broken.code, VHDX_E_CORRUPT);
 	T_TRUE(said_cnt == 1 && says(0, "/v/base error", "runs in a circle"));
@@ -210,7 +195,7 @@ static void error_in_a_layer_keeps_its_path_from_being_mended(void)
 	f = get("/v/mid", 0);
 	T_OK(file_write(f, bat, junk, sizeof(junk), &t_err));
 	file_close(f);
-	move("/v/base", "/far/base");
+	opener_crash_restart(&oc, "/v/base", "/far/base");
 	check(VHDX_CHECK_REPAIR, "/far");
 	T_TRUE(says(said_cnt - 1, "/v/mid warning", "does not lead"));
 	T_TRUE(!strstr(said[said_cnt - 1], "REPAIR"));

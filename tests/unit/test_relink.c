@@ -68,21 +68,6 @@ static void create_child(const char *path, const char *parent)
 	file_close(f);
 }
 
-/* The world anew, with what is in it now, or moved, all of it durable. */
-static void restart(const char *from, const char *to)
-{
-	struct crash_tree *t = calloc(1, sizeof(*t));
-
-	opener_crash_now(&oc, t);
-	opener_crash_fini(&oc);
-	for (unsigned i = 0; from && i < t->cnt; i++)
-		if (strcmp(t->files[i].path, from) == 0)
-			strcpy(t->files[i].path, to);
-	opener_crash_init(&oc, NULL, t);
-	crash_tree_free(t);
-	free(t);
-}
-
 static void begin(void)
 {
 	T_OK(loop_new(&loop, &t_err));
@@ -91,7 +76,7 @@ static void begin(void)
 	create_child("/v/child", "/v/base");
 	create("/new/other", 512);
 	create("/new/third", 512);
-	restart("/v/base", "/new/base");
+	opener_crash_restart(&oc, "/v/base", "/new/base");
 	said[0] = '\0';
 }
 
@@ -207,7 +192,7 @@ static void parent_that_does_not_open_is_refused(void)
 	begin();
 	create("/v/base", 512);
 	create_child("/v/orphan", "/v/base");
-	restart("/v/base", "/far/base");
+	opener_crash_restart(&oc, "/v/base", "/far/base");
 	refused("/v/child", "/v/orphan", true, VHDX_E_NOPARENT, "/v/base");
 	refused("/v/child", "/v/nothing", false, VHDX_E_NOTFOUND, "");
 	end();
@@ -343,7 +328,7 @@ static void power_failure_leaves_a_chain_that_opens(void)
 {
 	begin();
 	T_OK(set_parent("/v/child", "/new/base", false));
-	restart(NULL, NULL);
+	opener_crash_restart(&oc, NULL, NULL);
 	T_OK(set_parent("/v/child", "/new/other", true));
 	at_every_instant(chain_opens);
 	end();
@@ -418,7 +403,7 @@ static void begin_vhd(void)
 	T_OK(blk_new_chain(c, loop, false, &blk, &t_err));
 	T_OK(vhdx_blk_write(blk, 0, sector, sizeof(sector), &t_err));
 	T_OK(vhdx_blk_close(blk, &t_err));
-	restart(NULL, NULL);
+	opener_crash_restart(&oc, NULL, NULL);
 }
 
 static struct vhdx_set_result vhd_set;
