@@ -71,6 +71,16 @@ for off in 1 37; do
 	says out "ext4, clean"
 	says out "swap: left alone"
 done
+# A system does not live in the FAT that it boots from.
+truncate -s 8M fat.raw
+if mkfs.vfat fat.raw >/dev/null 2>&1; then
+	put fat.raw 26
+	vhdtool convert --block-size 1M disk.raw f.vhdx >/dev/null
+	cp good.raw disk.raw
+	status 0 vhdtool compact --fs --dry-run f.vhdx
+	says out "left alone: vfat"
+	says_not out "swap: left alone"
+fi
 vhdtool convert --block-size 1M swap.raw s2.vhdx >/dev/null
 status 0 vhdtool compact --fs --dry-run s2.vhdx
 says out "swap: left alone"
