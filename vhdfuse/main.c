@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@
 #include "serve.h"
 
 static int parent_fd = -1; /* -1: in the foreground */
+static dev_t dev_below;	   /* of what is mounted on */
 
 /* ---- preparing ---------------------------------------------------------- */
 
@@ -53,6 +55,7 @@ static int check_mountpoint(struct mnt *m)
 	if (!c->file && !S_ISDIR(st.st_mode))
 		return say_fail(STATUS_FAILED, c->mountpoint, "is not a "
 				"folder; to mount over a file: --file");
+	dev_below = st.st_dev;
 	return STATUS_OK;
 }
 
@@ -131,10 +134,30 @@ static int go_to_background(void)
 	return STATUS_OK;
 }
 
+/* The kernel reads ahead 128 KiB of what is mounted, whatever is asked of it in
+ * INIT; root may say more. Nothing here asks the mount, which is us. */
+static void read_ahead(const struct mnt *m)
+{
+	struct statx stx;
+	char path[64];
+	if (statx(AT_FDCWD, m->mountpoint, AT_STATX_DONT_SYNC, 0, &stx) != 0 ||
+	    makedev(stx.stx_dev_major, stx.stx_dev_minor) == dev_below)
+		return; /* unmounted already */
+	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb",
+		 stx.stx_dev_major, stx.stx_dev_minor);
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (dprintf(fd, "%u\n", POOL_DATA_LEN / 1024) < 0)
+		say_note(path, "%s", strerror(errno));
+	close(fd);
+}
+
 /* Mounted: the one who waits may go on. */
 static void mounted(struct mnt *m)
 {
-	(void)m;
+	if (!m->conf->direct)
+		read_ahead(m);
 	if (parent_fd < 0)
 		return;
 	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);

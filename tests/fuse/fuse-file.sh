@@ -32,3 +32,10 @@ mv d.vhdx "a,b/c d.vhdx"
 mount_it "a,b/c d.vhdx" m
 equal source "$(findmnt -n -o SOURCE m)" "$PWD/a,b/c d.vhdx"
 unmount_it m
+if [ -x /sbin/mount.fuse3 ]; then
+	PATH=$(dirname "$VHDFUSE"):$PATH /sbin/mount.fuse3 "a,b/c d.vhdx" m \
+		-t fuse.vhdfuse -o ro,pid-file="$PWD/m.pid" || fail "fuse3"
+	at_exit "leave m $(cat m.pid)"
+	cmp -n 1048576 want m/disk || fail "content"
+	unmount_it m
+fi
