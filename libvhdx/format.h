@@ -232,7 +232,7 @@ static inline uint64_t bat_entry_make(unsigned state, uint64_t file_off)
 /* 2.5 Geometry of the BAT, derived once from the metadata. */
 struct bat_geom {
 	uint64_t block_cnt;   /* N: payload blocks */
-	uint64_t chunk_ratio; /* R: payload blocks per bitmap block */
+	uint64_t chunk_ratio; /* R: payload blocks per bitmap block; 2^n */
 	uint64_t entry_cnt;   /* entries a file of this type needs */
 };
 
@@ -241,7 +241,7 @@ void bat_geom_init(struct bat_geom *g, uint64_t size_len, uint32_t block_len,
 
 static inline uint64_t bat_payload_index(const struct bat_geom *g, uint64_t blk)
 {
-	return blk + blk / g->chunk_ratio;
+	return blk + (blk >> __builtin_ctzll(g->chunk_ratio));
 }
 
 static inline uint64_t bat_bitmap_index(const struct bat_geom *g,

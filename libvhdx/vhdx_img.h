@@ -144,7 +144,7 @@ static inline struct vmap *vmap_of(struct image_map *m)
 /* The block of m->voff. */
 static inline uint64_t vmap_blk(const struct image_map *m)
 {
-	return m->voff / m->img->block_len;
+	return m->voff >> __builtin_ctz(m->img->block_len); /* 2^n */
 }
 
 /* Ends m with an error; always true. */

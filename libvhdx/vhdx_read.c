@@ -256,11 +256,22 @@ static uint64_t skip_hole(struct image_map *m, uint64_t cnt, uint64_t wanted)
 	return u64_min(wanted, u64_max(cnt, blk - vmap_blk(m)));
 }
 
+/* m reaches beyond its block: how far what the entry says is true. */
+static void go_on(struct image_map *m, uint64_t entry, uint64_t in_block)
+{
+	uint64_t wanted = div_up(in_block + m->len, m->img->block_len);
+	uint64_t cnt = same_blocks(m, entry, wanted);
+
+	if (entry == 0)
+		cnt = skip_hole(m, cnt, wanted);
+	m->len = u64_min(m->len, cnt * m->img->block_len - in_block);
+}
+
 static bool read_entry(struct image_map *m)
 {
 	struct vhdx_image *vi = vi_of(m->img);
-	uint64_t in_block = m->voff % m->img->block_len;
-	uint64_t entry, cnt, wanted;
+	uint64_t in_block = m->voff & (m->img->block_len - 1);
+	uint64_t entry;
 
 	if (vmap_entry(m, &entry)) {
 		if (bat_entry_state(entry) == BAT_PARTIALLY_PRESENT) {
@@ -268,11 +279,8 @@ static bool read_entry(struct image_map *m)
 			vmap_put_page(m);
 			return vmap_with_bits(m, read_bits);
 		}
-		wanted = div_up(in_block + m->len, m->img->block_len);
-		cnt = same_blocks(m, entry, wanted);
-		if (entry == 0)
-			cnt = skip_hole(m, cnt, wanted);
-		m->len = u64_min(m->len, cnt * m->img->block_len - in_block);
+		if (in_block + m->len > m->img->block_len)
+			go_on(m, entry, in_block);
 		m->kind = kind_of(entry, vi->layout.has_parent);
 		m->file = vi->img.file;
 		m->file_off = bat_entry_off(entry) + in_block;
