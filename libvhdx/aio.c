@@ -53,9 +53,10 @@ static void submit_queued(struct aio *a)
 
 		for (struct list *i = a->queue.next;
 		     i != &a->queue && cnt < AIO_BATCH && cnt < (long)room;
-		     i = i->next)
-			batch[cnt++] = &container_of(i, struct aio_op,
-						     node)->cb;
+		     i = i->next) {
+			batch[cnt] = &container_of(i, struct aio_op, node)->cb;
+			io_set_eventfd(batch[cnt++], loop_fd(a->loop));
+		}
 		do
 			n = io_submit(a->ctx, cnt, batch);
 		while (n == -EINTR);
@@ -162,7 +163,6 @@ void aio_submit(struct aio *a, struct aio_op *op)
 {
 	list_init(&op->node);
 	list_init(&op->task.node);
-	io_set_eventfd(&op->cb, loop_fd(a->loop));
 	list_add_tail(&a->queue, &op->node);
 	if (!loop_in_turn(a->loop))
 		submit_queued(a);

@@ -19,7 +19,7 @@ struct aio;
 
 struct aio_op {
 	struct iocb cb;	  /* io_prep_*(), by the submitter */
-	struct list node; /* while it waits */
+	struct list node; /* while it waits: till then cb may be changed */
 	/* Runs on the loop, exactly once, never inside aio_submit(); fn is the
 	 * submitter's. */
 	struct loop_task task;

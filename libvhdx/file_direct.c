@@ -17,6 +17,10 @@
  * D3  The inner file does not see the ring extend the file, so of the size it
  *     says only what a truncate has set; else the larger one is true.
  *
+ * Transfers without a copy that lie side by side in the file become one
+ * operation of the ring as long as the first of them is not under way; if that
+ * does not move all, each goes its own way again, and has its own result.
+ *
  * The ring moves a request in steps, one after the other: as many pieces of
  * the caller's memory as are aligned and fit in the vector, or a buffer full.
  * A request that waits for a buffer counts as in flight (D1). Nothing is
@@ -31,6 +35,7 @@
 
 /* Of the page cache, at most, on the hosts that there are. */
 #define PAGE_MAX (64 * KIB)
+#define MERGE_LEN_MAX (128 * KIB)
 
 struct file_direct {
 	struct file file;
@@ -41,6 +46,10 @@ struct file_direct {
 	unsigned in_flight;
 	bool alone;	     /* the one that is in flight is to stay alone */
 	struct list waiting; /* file_io, in order */
+	/* The last that went to the ring in one step without a copy; NULL: it
+	 * is done. */
+	struct file_io *last;
+	int last_cnt; /* of its pieces of memory */
 };
 
 static struct file_direct *direct_of(struct file *f)
@@ -138,7 +147,8 @@ static void put_bounce(struct file_direct *d, struct file_io *io)
 static void ring_done(struct loop_task *t);
 
 /* The step's memory is in vec. */
-static void submit_step(struct file_direct *d, struct file_io *io, int cnt)
+static void prepare_step(const struct file_direct *d, struct file_io *io,
+			 int cnt)
 {
 	struct iocb *cb = &io->aio.cb;
 	long long off = (long long)(io->off + io->direct.pos);
@@ -154,8 +164,33 @@ static void submit_step(struct file_direct *d, struct file_io *io, int cnt)
 	else
 		io_prep_pwrite(cb, d->fd, io->direct.vec[0].iov_base,
 			       io->direct.vec[0].iov_len, off);
+}
+
+static void submit_step(struct file_direct *d, struct file_io *io, int cnt)
+{
+	prepare_step(d, io, cnt);
 	loop_task_init(&io->aio.task, ring_done);
 	aio_submit(d->aio, &io->aio);
+}
+
+/* io, whose pieces are in its vec, goes along with the last one. */
+static bool joins_last(struct file_direct *d, struct file_io *io, int cnt)
+{
+	struct file_io *last = d->last;
+
+	if (!last || list_empty(&last->aio.node) || last->op != io->op ||
+	    last->off + last->direct.step_len != io->off ||
+	    last->direct.step_len + io->len > MERGE_LEN_MAX ||
+	    d->last_cnt + cnt > FILE_DIRECT_VEC)
+		return false;
+	memcpy(last->direct.vec + d->last_cnt, io->direct.vec,
+	       (size_t)cnt * sizeof(struct iovec));
+	d->last_cnt += cnt;
+	last->direct.step_len += io->len;
+	loop_task_init(&io->task, NULL);
+	list_add_tail(&last->merged, &io->task.node);
+	prepare_step(d, last, d->last_cnt);
+	return true;
 }
 
 static void step_by_copy(struct file_direct *d, struct file_io *io)
@@ -211,9 +246,21 @@ static void next_step(struct file_direct *d, struct file_io *io)
 
 static void start_ring(struct file_direct *d, struct file_io *io)
 {
+	int cnt;
+
 	io->direct.pos = 0;
 	io->direct.bounce = NULL;
-	next_step(d, io);
+	list_init(&io->merged);
+	cnt = aligned_pieces(d, io);
+	if (io->direct.step_len != io->len) {
+		next_step(d, io);
+		return;
+	}
+	if (joins_last(d, io, cnt))
+		return;
+	submit_step(d, io, cnt);
+	d->last = io;
+	d->last_cnt = cnt;
 }
 
 static bool step_was_by_copy(const struct file_io *io)
@@ -234,28 +281,58 @@ static void try_cached(struct file_direct *d, struct file_io *io)
 	start_waiting(d);
 }
 
-static void ring_done(struct loop_task *t)
+static void moved(struct file_io *io)
 {
-	struct aio_op *op = container_of(t, struct aio_op, task);
-	struct file_io *io = container_of(op, struct file_io, aio);
 	struct file_direct *d = direct_of(io->file);
 
-	if (op->res != (long)io->direct.step_len) {
-		try_cached(d, io);
-		return;
-	}
-	if (io->op == FILE_READ && step_was_by_copy(io))
-		copy_step(io, true);
-	io->direct.pos += io->direct.step_len;
-	if (io->direct.pos < io->len) {
-		next_step(d, io);
-		return;
-	}
 	put_bounce(d, io);
 	io->res = 0;
 	if (io->op == FILE_WRITE)
 		d->file.size = u64_max(d->file.size, io->off + io->len);
 	finish(io);
+}
+
+static void moved_along(struct loop_task *t)
+{
+	moved(container_of(t, struct file_io, task));
+}
+
+/* Of those that went along with io. */
+static struct file_io *take_merged(struct file_io *io)
+{
+	struct list *first = io->merged.next;
+
+	if (list_empty(&io->merged))
+		return NULL;
+	list_del(first);
+	return list_entry(first, struct file_io, task.node);
+}
+
+static void ring_done(struct loop_task *t)
+{
+	struct aio_op *op = container_of(t, struct aio_op, task);
+	struct file_io *io = container_of(op, struct file_io, aio), *other;
+	struct file_direct *d = direct_of(io->file);
+
+	if (d->last == io)
+		d->last = NULL;
+	if (op->res != (long)io->direct.step_len) {
+		while ((other = take_merged(io)))
+			try_cached(d, other);
+		try_cached(d, io);
+		return;
+	}
+	while ((other = take_merged(io))) {
+		other->task.fn = moved_along;
+		loop_defer(d->file.loop, &other->task);
+	}
+	if (io->op == FILE_READ && step_was_by_copy(io))
+		copy_step(io, true);
+	io->direct.pos += io->direct.step_len;
+	if (io->direct.pos < io->len)
+		next_step(d, io);
+	else
+		moved(io);
 }
 
 /* ---- the start of an operation ------------------------------------------ */
@@ -319,7 +396,7 @@ static void direct_close(struct file *f)
 {
 	struct file_direct *d = direct_of(f);
 
-	ASSERT(d->in_flight == 0 && list_empty(&d->waiting));
+	ASSERT(d->in_flight == 0 && list_empty(&d->waiting) && !d->last);
 	close(d->fd);
 	file_close(d->inner);
 	mem_free(d);

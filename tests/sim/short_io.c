@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libaio.h>
 #include <linux/fs.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -17,7 +18,7 @@ static_assert(sizeof(long) == 8, "offsets are passed in one register");
 
 static atomic_size_t limit;
 static atomic_bool interrupts, no_fallocate;
-static atomic_uint calls, now_calls, eintr_calls, reads;
+static atomic_uint calls, now_calls, ring_ops, eintr_calls, reads;
 static _Atomic int64_t fail_at = -1;
 static atomic_int now_how;
 
@@ -40,7 +41,8 @@ void short_io_now(int how)
 struct short_io_calls short_io_count(void)
 {
 	return (struct short_io_calls){ atomic_exchange(&calls, 0),
-					atomic_exchange(&now_calls, 0) };
+					atomic_exchange(&now_calls, 0),
+					atomic_exchange(&ring_ops, 0) };
 }
 
 static bool is_hit(const struct iovec *v, int cnt, off_t off)
@@ -130,6 +132,32 @@ ssize_t pwritev(int fd, const struct iovec *v, int cnt, off_t off)
 		return -1;
 	}
 	return transfer(SYS_pwritev, fd, v, cnt, off, 0);
+}
+
+static bool ring_op_is_hit(const struct iocb *cb)
+{
+	struct iovec one = { cb->u.c.buf, cb->u.c.nbytes };
+
+	if (cb->aio_lio_opcode == IO_CMD_PREADV ||
+	    cb->aio_lio_opcode == IO_CMD_PWRITEV)
+		return is_hit(cb->u.c.buf, (int)cb->u.c.nbytes,
+			      cb->u.c.offset);
+	return is_hit(&one, 1, cb->u.c.offset);
+}
+
+int io_submit(io_context_t ctx, long cnt, struct iocb *ops[])
+{
+	long good = 0, n;
+
+	while (good < cnt && !ring_op_is_hit(ops[good]))
+		good++;
+	if (cnt && !good)
+		return -EIO;
+	n = syscall(SYS_io_submit, ctx, good, ops);
+	if (n < 0)
+		return -errno;
+	atomic_fetch_add(&ring_ops, (unsigned)n);
+	return (int)n;
 }
 
 void short_io_no_fallocate(bool on)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preadv, preadv2, pwritev and fallocate of the test programs: the system calls
- * themselves, unless told to behave as badly as the manual allows. Any thread.
+ * preadv, preadv2, pwritev, io_submit and fallocate of the test programs: the
+ * system calls themselves, unless told to behave as badly as the manual allows.
+ * Any thread.
  */
 #ifndef SHORT_IO_H
 #define SHORT_IO_H
@@ -23,9 +24,10 @@ void short_io_fail_at(int64_t off);
 #define SHORT_IO_CACHED (-1)
 void short_io_now(int how);
 
-/* Calls since the last short_io_count(): of preadv and pwritev, of preadv2. */
+/* Since the last short_io_count(): calls of preadv and pwritev, of preadv2;
+ * operations that io_submit() has been given. */
 struct short_io_calls {
-	unsigned waiting, now;
+	unsigned waiting, now, ring;
 };
 struct short_io_calls short_io_count(void);
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "file.h"
+#include "file_direct.h"
 #include "short_io.h"
 #include "t.h"
 
@@ -18,8 +18,8 @@ static struct loop *loop;
 static struct file *f;
 static struct file_io ios[CNT];
 static struct iovec iovs[CNT];
-static uint8_t out[CNT * LEN], in[CNT * LEN];
-static unsigned done_cnt;
+static _Alignas(4096) uint8_t out[CNT * LEN], in[CNT * LEN];
+static unsigned done_cnt, ring_ops;
 static struct loop_task submitter;
 
 static void begin(unsigned flags)
@@ -73,13 +73,17 @@ static void submit_made(struct loop_task *t)
 /* Those that are made, in one turn; returns the calls. */
 static unsigned run(unsigned cnt)
 {
+	struct short_io_calls calls;
+
 	done_cnt = 0;
 	(void)short_io_count();
 	loop_task_init(&submitter, submit_made);
 	loop_defer(loop, &submitter);
 	while (done_cnt < cnt)
 		loop_turn(loop, -1);
-	return short_io_count().waiting;
+	calls = short_io_count();
+	ring_ops = calls.ring;
+	return calls.waiting;
 }
 
 static void make_run(enum file_op op, unsigned cnt)
@@ -200,6 +204,77 @@ static void a_host_that_cannot_say_is_asked_once(void)
 	end();
 }
 
+/* ---- past the page cache ------------------------------------------------- */
+
+/* False: not on this host. */
+static bool begin_direct(void)
+{
+	begin(OPENER_DIRECT);
+	if (file_direct_align_for_tests(f, 0, 0))
+		return true;
+	end();
+	return false;
+}
+
+static void neighbours_are_one_operation_of_the_ring(void)
+{
+	if (!begin_direct())
+		return;
+	T_OK(file_truncate(f, sizeof(out), &t_err));
+	make_run(FILE_WRITE, 16);
+	run(16);
+	T_EQ_U64(f->size, sizeof(out));
+	T_EQ_U64(ring_ops, 1);
+	make_run(FILE_READ, CNT);
+	run(CNT);
+	T_EQ_U64(ring_ops, (CNT + 15) / 16);
+	T_TRUE(memcmp(in, out, 16 * LEN) == 0);
+	end();
+}
+
+static void an_error_of_the_ring_is_only_that_of_the_one_it_hits(void)
+{
+	if (!begin_direct())
+		return;
+	T_OK(file_truncate(f, sizeof(out), &t_err));
+	make_run(FILE_WRITE, 16);
+	short_io_fail_at(5 * LEN + 7);
+	run(16);
+	for (unsigned i = 0; i < 16; i++)
+		T_EQ_U64(ios[i].res, i == 5 ? VHDX_E_IO : 0);
+	short_io_fail_at(-1);
+	T_OK(file_read(f, 0, in, 16 * LEN, &t_err));
+	T_TRUE(memcmp(in, out, 5 * LEN) == 0);
+	T_TRUE(memcmp(in + 6 * LEN, out + 6 * LEN, 10 * LEN) == 0);
+	end();
+}
+
+static void direct_reads_across_the_end_give_zeros(void)
+{
+	if (!begin_direct())
+		return;
+	T_OK(file_write(f, 0, out, 2 * LEN + 512, &t_err));
+	memset(in, 1, sizeof(in));
+	make_run(FILE_READ, 8);
+	run(8);
+	T_TRUE(memcmp(in, out, 2 * LEN + 512) == 0);
+	for (size_t i = 2 * LEN + 512; i < 8 * LEN; i++)
+		T_EQ_U64(in[i], 0);
+	end();
+}
+
+static void direct_writes_that_grow_the_file_are_all_there(void)
+{
+	if (!begin_direct())
+		return;
+	make_run(FILE_WRITE, CNT);
+	run(CNT);
+	T_EQ_U64(f->size, sizeof(out));
+	T_OK(file_read(f, 0, in, sizeof(in), &t_err));
+	T_TRUE(memcmp(in, out, sizeof(in)) == 0);
+	end();
+}
+
 const struct t_suite t_suite_file_merge = {
 	"file_merge",
 	(const struct t_test[]){
@@ -211,6 +286,10 @@ const struct t_suite t_suite_file_merge = {
 	T_TEST(what_the_cache_has_needs_no_thread),
 	T_TEST(what_the_cache_has_not_is_asked_for_less_and_less),
 	T_TEST(a_host_that_cannot_say_is_asked_once),
+	T_TEST(neighbours_are_one_operation_of_the_ring),
+	T_TEST(an_error_of_the_ring_is_only_that_of_the_one_it_hits),
+	T_TEST(direct_reads_across_the_end_give_zeros),
+	T_TEST(direct_writes_that_grow_the_file_are_all_there),
 	T_END,
 	},
 };
