@@ -27,7 +27,7 @@ fillbat=$build/tests/bench/fillbat
 parts="steady alloc convert huge cpu fuse reads merge space compact"
 dir=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/var/tmp}}/vhdkit-bench.XXXXXX")
 trap 'cd /; rm -rf "$dir"' EXIT
-trap 'exit 1' INT TERM HUP
+trap 'final_table; exit 1' INT TERM HUP
 cd "$dir"
 for part in lib steady alloc convert huge fuse chains compact; do
 	. "$top/tests/bench/$part.sh"
