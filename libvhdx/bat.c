@@ -195,10 +195,18 @@ static int take_structures(const struct layout *l,
 	return rc;
 }
 
-static int scan_entry(const struct layout *l, const struct fmt_header *hdr,
-		      uint64_t file_len, uint64_t index, uint64_t entry,
-		      struct space *s, struct vhdx_err *e)
+struct scan {
+	const struct layout *l;
+	const struct fmt_header *hdr;
+	uint64_t file_len;
+	struct space *s;
+};
+
+static int scan_entry(void *arg, uint64_t index, uint64_t entry,
+		      struct vhdx_err *e)
 {
+	const struct scan *sc = arg;
+	const struct layout *l = sc->l;
 	uint64_t row = index / (l->geom.chunk_ratio + 1);
 	uint64_t blk = index - row;
 	int rc;
@@ -208,15 +216,16 @@ static int scan_entry(const struct layout *l, const struct fmt_header *hdr,
 		 * without a parent. */
 		if (!l->has_parent || bat_entry_state(entry) == 0)
 			return 0;
-		rc = bat_verify_bitmap(l, hdr, file_len, blk - 1, entry, e);
-		return rc ? rc : take(s, bat_entry_off(entry), MIB,
+		rc = bat_verify_bitmap(l, sc->hdr, sc->file_len, blk - 1, entry,
+				       e);
+		return rc ? rc : take(sc->s, bat_entry_off(entry), MIB,
 				      l->bat_off + index * 8, "sector bitmap",
 				      row, e);
 	}
-	rc = bat_verify(l, hdr, file_len, blk, entry, e);
+	rc = bat_verify(l, sc->hdr, sc->file_len, blk, entry, e);
 	if (rc || !bat_has_space(entry))
 		return rc;
-	return take(s, bat_entry_off(entry), l->block_len,
+	return take(sc->s, bat_entry_off(entry), l->block_len,
 		    bat_entry_pos(l, blk), "block", blk, e);
 }
 
@@ -237,20 +246,16 @@ static uint64_t next_entry(const uint8_t *buf, uint64_t i, uint64_t cnt)
 	return i;
 }
 
-int bat_scan(struct file *f, const struct layout *l,
-	     const struct fmt_header *hdr, struct space *s,
-	     struct vhdx_err *e)
+int bat_each(struct file *f, const struct layout *l, bat_entry_fn *fn,
+	     void *arg, struct vhdx_err *e)
 {
 	uint64_t pos = l->bat_off, end = pos + l->geom.entry_cnt * 8;
-	uint64_t data_off, len, file_len = f->size;
+	uint64_t data_off, len;
 	uint8_t *buf = mem_alloc(SCAN_LEN);
-	int rc;
+	int rc = 0;
 
 	if (!buf)
 		return err_set(e, VHDX_E_NOMEM, "no memory to read the BAT");
-	rc = space_init(s, file_len, e);
-	if (!rc)
-		rc = take_structures(l, hdr, s, e);
 	while (!rc && pos < end) {
 		rc = file_next_data(f, pos, &data_off, &len, e);
 		if (rc || !len || data_off >= end)
@@ -261,12 +266,25 @@ int bat_scan(struct file *f, const struct layout *l,
 		rc = file_read(f, pos, buf, len, e);
 		for (uint64_t i = next_entry(buf, 0, len / 8);
 		     !rc && i < len / 8; i = next_entry(buf, i + 1, len / 8))
-			rc = scan_entry(l, hdr, file_len,
-					(pos - l->bat_off) / 8 + i,
-					get_le64(buf + i * 8), s, e);
+			rc = fn(arg, (pos - l->bat_off) / 8 + i,
+				get_le64(buf + i * 8), e);
 		pos += len;
 	}
 	mem_free(buf);
+	return rc;
+}
+
+int bat_scan(struct file *f, const struct layout *l,
+	     const struct fmt_header *hdr, struct space *s,
+	     struct vhdx_err *e)
+{
+	struct scan sc = { .l = l, .hdr = hdr, .file_len = f->size, .s = s };
+	int rc = space_init(s, f->size, e);
+
+	if (!rc)
+		rc = take_structures(l, hdr, s, e);
+	if (!rc)
+		rc = bat_each(f, l, scan_entry, &sc, e);
 	if (rc)
 		space_fini(s);
 	return rc;

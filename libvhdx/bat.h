@@ -40,6 +40,13 @@ int bat_verify_bitmap(const struct layout *l, const struct fmt_header *hdr,
 /* The entry's state gives the block space of its own in the file. */
 bool bat_has_space(uint64_t entry);
 
+/* Blocking. Every entry in the file that is not zero, ascending, until fn
+ * fails; skips holes of the file. */
+typedef int bat_entry_fn(void *arg, uint64_t index, uint64_t entry,
+			struct vhdx_err *e);
+int bat_each(struct file *f, const struct layout *l, bat_entry_fn *fn,
+	     void *arg, struct vhdx_err *e) must_check;
+
 /* Blocking. Fills s with everything in use; CORRUPT if two users claim the
  * same space: such a file must not be written to. Skips holes of the file. */
 int bat_scan(struct file *f, const struct layout *l,

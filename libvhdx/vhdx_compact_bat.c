@@ -2,11 +2,7 @@
 #include "vhdx_compact.h"
 
 #include "bits.h"
-#include "le.h"
-#include "mem.h"
 #include "mutation.h"
-
-#define PASS_LEN MIB
 
 uint64_t cpt_blk(const struct cpt *c, uint64_t index)
 {
@@ -215,9 +211,10 @@ static int pass_block(struct cpt *c, uint64_t index, uint64_t entry,
 }
 
 /* A bitmap's entry comes behind those of the blocks it is for. */
-static int pass_entry(struct cpt *c, uint64_t index, uint64_t entry,
+static int pass_entry(void *arg, uint64_t index, uint64_t entry,
 		      struct vhdx_err *e)
 {
+	struct cpt *c = arg;
 	const struct layout *l = &c->vi->layout;
 	uint64_t row = index / (l->geom.chunk_ratio + 1);
 
@@ -239,29 +236,5 @@ static int pass_entry(struct cpt *c, uint64_t index, uint64_t entry,
  * says of the others is right. */
 int cpt_first_pass(struct cpt *c, struct vhdx_err *e)
 {
-	const struct layout *l = &c->vi->layout;
-	struct file *f = c->vi->img.file;
-	uint64_t pos = l->bat_off, end = pos + l->geom.entry_cnt * 8;
-	uint64_t data_off, len;
-	uint8_t *buf = mem_alloc(PASS_LEN);
-	int rc = 0;
-
-	if (!buf)
-		return err_set(e, VHDX_E_NOMEM, "no memory to read the BAT");
-	while (!rc && pos < end) {
-		rc = file_next_data(f, pos, &data_off, &len, e);
-		if (rc || !len || data_off >= end)
-			break;
-		pos = u64_max(pos, align_down(data_off, 8));
-		len = u64_min(data_off + len, end) - pos;
-		len = u64_min(align_up(len, 8), PASS_LEN);
-		rc = file_read(f, pos, buf, len, e);
-		for (uint64_t i = 0; !rc && i < len / 8; i++)
-			if (get_le64(buf + i * 8))
-				rc = pass_entry(c, (pos - l->bat_off) / 8 + i,
-						get_le64(buf + i * 8), e);
-		pos += len;
-	}
-	mem_free(buf);
-	return rc;
+	return bat_each(c->vi->img.file, &c->vi->layout, pass_entry, c, e);
 }
