@@ -32,6 +32,7 @@
 
 #include "file_copy.h"
 #include "mem.h"
+#include "mutation.h"
 #include "posix_file.h"
 
 #define IOV_BATCH 64
@@ -145,7 +146,7 @@ static int transfer_all(const struct file_posix *p, struct file_io *io)
 
 	if (list_empty(&io->merged))
 		return transfer(p, io);
-	if (transfer_together(p, io))
+	if (transfer_together(p, io) || MUTATED(MERGED_GO_AGAIN))
 		return 0; /* like the others, which say so already */
 	list_for_each(it, &io->merged) {
 		struct file_io *one = list_entry(it, struct file_io, task.node);

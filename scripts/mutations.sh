@@ -20,6 +20,7 @@ look()
 {
 	suite='' where='' many=''
 	case $1 in
+	MERGED_GO_AGAIN) suite=file_merge ;;
 	VHD_WRITES_COUNT | RAW_WRITES_COUNT | FIRST_FLUSH_SYNCS)
 		suite=flush_cost ;; # the order is seen from inside only
 	BLK_FUA_FLUSHES) many='--profile raw-sim' ;;
