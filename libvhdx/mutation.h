@@ -146,7 +146,7 @@
 	M(RAW_WRITES_COUNT, \
 	  "a write that ends after a sync began wants another one") \
 	M(MERGED_GO_AGAIN, \
-	  "what a merged transfer did not move is moved again, each by itself") \
+	  "what a merged transfer did not move is moved again, one by one") \
 	M(FIRST_FLUSH_SYNCS, \
 	  "C6: the first flush syncs what a killed process had written") \
 	M(VHD_HEADER_FIRST, \
