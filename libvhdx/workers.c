@@ -150,9 +150,24 @@ static void run_here(struct workers *w, struct jobs *j)
 	}
 }
 
+/* Starts what threads are missing, and returns how many are to be woken. */
+static uint64_t staff(struct workers *w)
+{
+	unsigned wanted = wanted_threads(w);
+
+	for (unsigned n = w->idle; n < wanted && w->thread_cnt < WORKERS_MAX;
+	     n++)
+		start_thread(w);
+	if (!w->thread_cnt) {
+		run_here(w, &w->queue);
+		run_here(w, &w->queue_short);
+	}
+	return u64_min(w->idle, wanted);
+}
+
 static void hand_over(struct workers *w)
 {
-	unsigned wanted;
+	uint64_t wake;
 
 	if (!w->fresh.cnt && !w->fresh_short.cnt)
 		return;
@@ -160,18 +175,11 @@ static void hand_over(struct workers *w)
 	pthread_mutex_lock(&w->lock);
 	jobs_move(&w->queue, &w->fresh);
 	jobs_move(&w->queue_short, &w->fresh_short);
-	wanted = wanted_threads(w);
-	for (unsigned n = w->idle; n < wanted && w->thread_cnt < WORKERS_MAX;
-	     n++)
-		start_thread(w);
-	if (!w->thread_cnt) {
-		run_here(w, &w->queue);
-		run_here(w, &w->queue_short);
-	} else {
-		for (uint64_t n = u64_min(w->idle, wanted); n; n--)
-			pthread_cond_signal(&w->more);
-	}
+	wake = staff(w);
 	pthread_mutex_unlock(&w->lock);
+	/* Behind it, or they would wake up to wait for the lock. */
+	while (wake--)
+		pthread_cond_signal(&w->more);
 }
 
 static void submit(struct workers *w, struct jobs *j, struct loop_task *t)
