@@ -40,7 +40,7 @@ bench_convert()
 	copy_variants raw vhdx
 	! has qemu-img || variant "qemu-img, 1M" \
 		"qemu-img convert -f raw -O vhdx -o block_size=1M src.raw o.vhdx" "$clean"
-	for b in 1M 16M 32M; do
+	for b in 1M 16M 32M 256M; do
 		variant "vhdtool $b" \
 			"$vhdtool convert --no-sync --block-size $b src.raw o.vhdx" "$clean"
 	done
@@ -48,7 +48,7 @@ bench_convert()
 	end_group
 	row_ratio "convert raw to vhdx, blocks of 1M, to cp" cp "vhdtool 1M" 0.95 \
 		"qemu-img, 1M"
-	for b in 16M 32M; do
+	for b in 16M 32M 256M; do
 		row_ratio "convert raw to vhdx, blocks of $b, to cp" cp \
 			"vhdtool $b" 0.95 qemu-img "qemu-img -W -m 16"
 	done
@@ -63,5 +63,16 @@ bench_convert()
 		row_ratio "convert vhdx to $b, to cp" cp vhdtool 1.0 qemu-img \
 			"qemu-img -W -m 16"
 	done
-	rm -f o.* src.*
+
+	cp --sparse=always src.raw same.raw
+	group "compare, a quarter of $((mib * 4)) MiB data"
+	variant "cmp, two raw files" "cmp src.raw same.raw"
+	! has qemu-img || variant "qemu-img compare, raw and vhdx" \
+		"qemu-img compare -f raw -F vhdx src.raw src.vhdx"
+	variant "vhdtool compare, raw and vhdx" \
+		"$vhdtool compare src.raw src.vhdx"
+	variant "vhdtool compare, two raw files" \
+		"$vhdtool compare src.raw same.raw"
+	end_group
+	rm -f o.* src.* same.raw
 }
