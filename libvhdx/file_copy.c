@@ -15,7 +15,7 @@
  *
  * What is copied in large pieces is new and about to be synced as a whole: the
  * host is told to begin at once, so that it writes while the copy goes on.
- * That orders nothing and promises nothing.
+ * That orders nothing and promises nothing; if it fails, the sync tells.
  */
 #include "file_copy.h"
 
