@@ -87,11 +87,31 @@ static void unlocking_grants_all_that_became_free(void)
 	T_EQ_U64(rs.exclusive_cnt, 0);
 }
 
+static void one_that_withdraws_lets_those_behind_it_go(void)
+{
+	struct range_lock a = make(0, 10, false), x = make(0, 10, true),
+			  b = make(0, 10, false), y = make(0, 10, true);
+
+	begin();
+	T_TRUE(range_lock(&rs, &a));
+	T_TRUE(!range_lock(&rs, &x) && !range_lock(&rs, &b) &&
+	       !range_lock(&rs, &y));
+	range_withdraw(&rs, &x);
+	T_EQ_U64(order_cnt, 1);
+	T_TRUE(order[0] == &b && !x.held);
+	range_withdraw(&rs, &y);
+	T_EQ_U64(rs.exclusive_cnt, 0);
+	range_unlock(&rs, &a);
+	range_unlock(&rs, &b);
+	T_EQ_U64(order_cnt, 1);
+}
+
 static const struct t_test tests[] = {
 	T_TEST(shared_locks_never_wait_for_each_other),
 	T_TEST(an_exclusive_lock_waits_for_all_that_overlap),
 	T_TEST(a_waiting_exclusive_lock_is_not_overtaken),
 	T_TEST(unlocking_grants_all_that_became_free),
+	T_TEST(one_that_withdraws_lets_those_behind_it_go),
 	T_END,
 };
 
