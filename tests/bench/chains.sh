@@ -3,12 +3,12 @@
 
 # ---- reads -----------------------------------------------------------------
 
-# Base full of data; 64 writes of 64 KiB in each layer, at random.
+# Base full of data, of tower_mib; 64 writes of 64 KiB in each layer, at random.
 vhdx_tower()
 {
 	local i
-	"$vhdtool" create --block-size 2M c0.vhdx 1G
-	"$vhdtool" bench --op write --bs 1M --count 1024 c0.vhdx
+	"$vhdtool" create --block-size 2M c0.vhdx ${tower_mib}M
+	"$vhdtool" bench --op write --bs 1M --count $tower_mib c0.vhdx
 	for ((i = 1; i <= 32; i++)); do
 		"$vhdtool" create --type differencing --parent c$((i - 1)).vhdx \
 			c$i.vhdx
@@ -20,35 +20,38 @@ vhdx_tower()
 qcow2_tower()
 {
 	local i
-	qemu-img create -f qcow2 c0.qcow2 1G
-	qemu-img bench -f qcow2 -t writeback -w -s 1M -c 1024 c0.qcow2
+	qemu-img create -f qcow2 c0.qcow2 ${tower_mib}M
+	qemu-img bench -f qcow2 -t writeback -w -s 1M -c $tower_mib c0.qcow2
 	for ((i = 1; i <= 32; i++)); do
 		qemu-img create -f qcow2 -F qcow2 -b c$((i - 1)).qcow2 c$i.qcow2
 		qemu-img bench -f qcow2 -t writeback -w -s 64K -c 64 \
-			-o $((i * 327680)) -S 410189824 c$i.qcow2
+			-o $((i * 327680)) \
+			-S $(odd_step $((tower_mib << 20)) 65536) c$i.qcow2
 	done
 } >/dev/null
 
 bench_reads()
 {
-	local stride=410128384 d
+	local stride d many few tower_mib=$((mib > 128 ? mib : 128))
+	stride=$(odd_step $((tower_mib << 20)) 4096)
+	many=$(scaled 300000 1000) few=$(scaled 30000 1000)
 	vhdx_tower
 	group "4 KiB reads at random, page cache, 16 in flight"
 	for d in 1 0 32; do
 		variant "vhdx, $d below" \
-			"$vhdtool bench --random --count 300000 --depth 16 c$d.vhdx"
+			"$vhdtool bench --random --count $many --depth 16 c$d.vhdx"
 	done
 	end_group
 	group "4 KiB reads all over the disk in even steps, page cache, 16 in flight"
 	for d in 1 32; do
 		variant "vhdx, $d below" \
-			"$vhdtool bench --step $stride --count 262144 --depth 16 c$d.vhdx"
+			"$vhdtool bench --step $stride --count $many --depth 16 c$d.vhdx"
 	done
 	if has qemu-img; then
 		qcow2_tower
 		for d in 1 32; do
 			variant "qcow2, $d below" \
-				"qemu-img bench -f qcow2 -t writeback -i io_uring -d 16 -s 4096 -S $stride -c 100000 c$d.qcow2" \
+				"qemu-img bench -f qcow2 -t writeback -i io_uring -d 16 -s 4096 -S $stride -c $((many / 3)) c$d.qcow2" \
 				"" "qcow2, 1 below"
 		done
 	fi
@@ -56,12 +59,12 @@ bench_reads()
 	group "4 KiB reads all over the disk in even steps, past the page cache, 16 in flight"
 	for d in 1 32; do
 		variant "vhdx, $d below" \
-			"$vhdtool bench --cache none --step $stride --count 30000 --depth 16 c$d.vhdx"
+			"$vhdtool bench --cache none --step $stride --count $few --depth 16 c$d.vhdx"
 	done
 	if has qemu-img; then
 		for d in 1 32; do
 			variant "qcow2, $d below" \
-				"qemu-img bench -f qcow2 -t none -i native -d 16 -s 4096 -S $stride -c 30000 c$d.qcow2" \
+				"qemu-img bench -f qcow2 -t none -i native -d 16 -s 4096 -S $stride -c $few c$d.qcow2" \
 				"" "qcow2, 1 below"
 		done
 	fi
@@ -127,12 +130,13 @@ space_row()
 
 bench_space()
 {
-	local cnt
+	local cnt counts="1024 16384"
+	[ "$mib" -ge 256 ] || counts=1024
 	printf '\n### Space of 4 KiB writes scattered over a child of 4 GiB\n\n'
 	echo '| format | writes | space on the host | bytes for each |'
 	echo '|---|---|---|---|'
 	"$vhdtool" create s0.vhdx 4G >/dev/null
-	for cnt in 1024 16384; do
+	for cnt in $counts; do
 		rm -f s1.*
 		"$vhdtool" create --type differencing --parent s0.vhdx s1.vhdx \
 			>/dev/null
