@@ -264,6 +264,7 @@ static int run(struct mnt *m, int signal_fd)
 		status = prepare(m);
 	if (!status)
 		status = write_pid(m->conf->pid_file);
+	bool written = !status && m->conf->pid_file;
 	if (!status) {
 		status = serve_mounted(m, signal_fd, control);
 		control_close(control);
@@ -271,7 +272,7 @@ static int run(struct mnt *m, int signal_fd)
 	}
 	control_close(control);
 	status = dev_close(&m->dev, m->change_seq != 0, status);
-	if (m->conf->pid_file)
+	if (written)
 		unlink(m->conf->pid_file);
 	tree_free(&m->tree);
 	pool_free(&m->pool);

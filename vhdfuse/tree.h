@@ -8,6 +8,7 @@
 #ifndef TREE_H
 #define TREE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
@@ -34,8 +35,9 @@ struct node {
 	/* Overlapping data was written through another file while this one was
 	 * not open: what the kernel may have cached of it is old. */
 	bool stale;
-	/* inval.c's, under its lock */
-	bool inval_wanted;
+	/* inval.c's, under its lock; what inval_wanted is false for is not
+	 * known there. */
+	atomic_bool inval_wanted;
 	uint64_t inval_off, inval_end;
 	struct node *inval_next;
 };

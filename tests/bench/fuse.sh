@@ -51,6 +51,19 @@ fuse_fio()
 	echo "fio --name=x --filename=$1 --rw=$2 --bs=$3 --iodepth=16 --number_ios=$4 --size=${fuse_mib}M --io_size=64G --ioengine=libaio --direct=$5 --allow_file_create=0 --norandommap --output-format=json | awk '/\"job_runtime\"/ { gsub(/[^0-9]/, \"\", \$3); print \"Run completed in\", \$3 / 1000, \"seconds\"; exit }'"
 }
 
+fuse_ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat" 2>/dev/null || echo 0; }
+
+# fuse_cost PID FIO COUNT: processor time of that program for each request
+fuse_cost()
+{
+	local before after
+	[ -n "$1" ] || return 0
+	before=$(fuse_ticks "$1")
+	bash -c "$2" >/dev/null 2>&1 || return 0
+	after=$(fuse_ticks "$1")
+	awk "BEGIN { printf \"%.1f us\", ($after - $before) * 1e6 / $(getconf CLK_TCK) / $3 }"
+}
+
 # fuse_group CACHE RW BS COUNT TIMES: the target in times qemu's speed
 fuse_group()
 {
@@ -62,6 +75,11 @@ fuse_group()
 		"$(fuse_fio q $2 $3 $4 1)" "" vhdfuse
 	variant "raw, fio" "$(fuse_fio f.raw $2 $3 $4 $raw_direct)" "" vhdfuse
 	end_group
+	echo
+	echo "processor time per request: vhdfuse" \
+		"$(fuse_cost "${fuse_pids[0]}" "$(fuse_fio v/disk $2 $3 $4 1)" $4)," \
+		"qemu-storage-daemon $(fuse_cost "${fuse_pids[1]:-}" \
+			"$(fuse_fio q $2 $3 $4 1)" $4)"
 	x=$(ratio qemu-storage-daemon vhdfuse)
 	[ -z "$x" ] || ! awk "BEGIN { exit !($x >= $5) }" || met=1
 	row "FUSE: $name, speed to qemu-storage-daemon" "1" \
