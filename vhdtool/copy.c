@@ -28,6 +28,8 @@
 #define SLOT_CNT 16
 #define CHUNK_LEN (1024u * 1024u)
 #define COPY_LEN (4u * CHUNK_LEN) /* of a copy by the device */
+/* More of them only wait for each other: hosts let one write to a file. */
+#define COPY_CNT 4
 
 struct slot {
 	struct slot *next; /* in idle or ready */
@@ -48,7 +50,8 @@ struct copy {
 	uint64_t cursor; /* all below is skipped, copied or in a slot */
 	struct walk walk;
 	struct slot *idle, *ready;
-	int in_flight; /* slots that are reading or writing */
+	int in_flight; /* slots that are reading, writing or copying */
+	int copying;   /* of those, by the device */
 	int code;      /* first failure */
 	struct vhdx_err *err;
 	struct copy_result *result;
@@ -135,6 +138,7 @@ static void copy_done(struct vhdx_req *req)
 	struct slot *s = req->opaque;
 	struct copy *c = s->copy;
 	c->in_flight--;
+	c->copying--;
 	c->result->data_len += s->range.data_len;
 	if (req->result == VHDX_E_UNSUPPORTED && s->range.data_len == 0) {
 		s->rest_len = s->len;
@@ -194,6 +198,7 @@ static bool start_copy(struct copy *c, struct slot *s)
 		.depth = x->depth,
 		.host_off = x->host_off + (s->voff - x->voff),
 	};
+	c->copying++;
 	submit(s, c->dst, VHDX_OP_COPY, 0, len, copy_done);
 	return true;
 }
@@ -245,7 +250,7 @@ static void advance(struct copy *c)
 			return;
 		if (skip(c))
 			continue;
-		s = pop(&c->idle);
+		s = c->copying < COPY_CNT ? pop(&c->idle) : NULL;
 		if (!s)
 			return;
 		if (!start_copy(c, s))
