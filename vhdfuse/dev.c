@@ -69,6 +69,10 @@ static int check_name(const struct dev *d, const struct conf *c)
 static int check_children(const struct dev *d, const struct conf *c)
 {
 	char folder[PATH_MAX];
+	struct vhdx_info info;
+	vhdx_get_info(d->blk, &info);
+	if (info.format == VHDX_FORMAT_RAW)
+		return STATUS_OK; /* nobody's parent */
 	snprintf(folder, sizeof(folder), "%s", d->image);
 	const char *folders[CONF_SEARCH_MAX + 1] = { dirname(folder) };
 	unsigned cnt = 1;
@@ -177,7 +181,11 @@ static int open_overlay(struct dev *d, const struct conf *c)
 			unlink(d->overlay);
 		return status;
 	}
-	return check_overlay(d);
+	status = check_overlay(d);
+	if (!status)
+		say_note(d->overlay, "takes what is written, and stays when "
+			 "unmounted%s", d->made ? ", unless nothing was" : "");
+	return status;
 }
 
 int dev_open(struct dev *d, const struct conf *c)

@@ -8,7 +8,8 @@ vhdtool create base.vhdx 16M >/dev/null
 pattern 1 16M >want
 vhdtool write base.vhdx <want >/dev/null
 before=$(sum base.vhdx)
-mount_it --overlay over.vhdx base.vhdx m
+mount_it --overlay over.vhdx base.vhdx m 2>said
+says said "stays when unmounted, unless nothing was"
 cmp want m/disk || fail "through the overlay"
 unmount_it m
 [ ! -e over.vhdx ] || fail "an empty overlay is left"
