@@ -253,6 +253,14 @@ static bool scans(struct breq *b)
 	return true;
 }
 
+/* In a child that the disk reads as zeros there says nothing of what lies where
+ * the copy goes: it may be hidden so far. */
+static bool leaves_zeros_out(const struct breq *b)
+{
+	return b->req->op == VHDX_OP_COPY &&
+	       b->req->flags & VHDX_REQ_ONTO_ZEROS && !b->blk->img->parent;
+}
+
 static void start_io(struct breq *b)
 {
 	static const enum file_op op[] = {
@@ -272,7 +280,7 @@ static void start_io(struct breq *b)
 	b->io.done = io_done;
 	if (b->req->op == VHDX_OP_COPY)
 		aim_copy(b);
-	if (b->req->op == VHDX_OP_COPY && b->req->flags & VHDX_REQ_ONTO_ZEROS)
+	if (leaves_zeros_out(b))
 		file_submit_skipping(b->map.file, &b->io);
 	else
 		file_submit(b->map.file, &b->io);

@@ -2,6 +2,7 @@
 #include "file_mem.h"
 
 #include "file_copy.h"
+#include "mem.h"
 
 #include <string.h>
 
@@ -54,15 +55,23 @@ static void leave_zeros_out(struct file_io *io)
 	io->res_zero_len = pos;
 }
 
+/* Zeros are left out where that is allowed, as a real file does. */
 static void copy(struct memimg *img, struct file_io *io)
 {
 	uint8_t *b = malloc((size_t)io->len);
 
 	ASSERT(b);
 	io->res = file_copy_peek(io, 0, b, (size_t)io->len);
-	if (!io->res)
-		memimg_write(img, io->off, b, (size_t)io->len);
-	io->res_copied_len = io->len;
+	for (uint64_t pos = 0; !io->res && pos < io->len;) {
+		size_t n = (size_t)u64_min(io->len - pos, MEMIMG_PAGE);
+
+		if (!io->skip_zeros || !mem_is_zero(b + pos, n) ||
+		    (io->extends && pos + n == io->len)) {
+			memimg_write(img, io->off + pos, b + pos, n);
+			io->res_copied_len += n;
+		}
+		pos += n;
+	}
 	free(b);
 }
 

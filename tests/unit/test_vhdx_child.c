@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "memory_blk.h"
 #include "t.h"
 #include "t_child.h"
 
@@ -124,6 +125,33 @@ static void without_its_parent_a_child_does_not_guess(void)
 	ch_does_not_guess_without_parent(VHDX);
 }
 
+/* Where a sector's bit is clear anything may lie, a write that failed left it,
+ * say: it must not show once the bit is set. */
+static void zeros_that_are_copied_onto_zeros_hide_what_lies_there(void)
+{
+	static uint8_t from[64 * KIB], junk[64 * KIB];
+	struct vhdx_copy copy = memory_blk_copy(from);
+	struct vhdx_req req = { .op = VHDX_OP_COPY, .voff = 4 * MIB,
+				.len = sizeof(from), .copy = &copy,
+				.flags = VHDX_REQ_ONTO_ZEROS, .err = &t_err };
+	struct vhdx_extent x;
+
+	ch_begin(VHDX, 2 * MIB, 512);
+	ch_close();
+	ch_create(2 * MIB, CH_SIZE);
+	ch_open(VHDX_OPEN_WRITE);
+	ch_put(5 * MIB, 512, 1);
+	T_OK(vhdx_blk_map(ch.blk, 5 * MIB, 512, &x, &t_err));
+	t_fill(junk, sizeof(junk), 2);
+	memimg_write(&ch.child, x.host_off - MIB, junk, sizeof(junk));
+	t_fill(from, 512, 3);
+	t_fill(from + sizeof(from) - 512, 512, 4);
+	memcpy(ch.model + 4 * MIB, from, sizeof(from));
+	T_OK(vhdx_blk_run(ch.blk, &req));
+	ch_check_twice();
+	ch_end();
+}
+
 static const struct t_test tests[] = {
 	T_TEST(an_empty_child_shows_its_parent),
 	T_TEST(a_sector_written_hides_that_sector_only),
@@ -136,6 +164,7 @@ static const struct t_test tests[] = {
 	T_TEST(writes_in_flight_to_shared_blocks_all_count),
 	T_TEST(the_map_names_the_layer),
 	T_TEST(without_its_parent_a_child_does_not_guess),
+	T_TEST(zeros_that_are_copied_onto_zeros_hide_what_lies_there),
 	T_END,
 };
 
