@@ -218,18 +218,23 @@ static void posix_run(struct loop_task *t)
 
 /* ---- on the loop ------------------------------------------------------- */
 
+/* A failed transfer may have written a part of what it was to write, and no
+ * more: the size that the host tells may be that of a truncation beside it,
+ * which is not complete yet (X3). */
 static void update_size(struct file_posix *p, const struct file_io *io)
 {
-	uint64_t size;
+	bool writes = io->op == FILE_WRITE || io->op == FILE_COPY;
+	uint64_t size, end = io->off + io->len;
 
-	if (p->is_device)
+	if (p->is_device || !(writes || io->op == FILE_TRUNCATE))
 		return;
-	if (io->res == 0 && (io->op == FILE_WRITE || io->op == FILE_COPY))
-		p->file.size = u64_max(p->file.size, io->off + io->len);
-	else if (io->res == 0 && io->op == FILE_TRUNCATE)
-		p->file.size = io->off;
-	else if (io->res != 0 && posix_current_size(p, &size) == 0)
-		p->file.size = size; /* a part of it may have been done */
+	if (io->res && posix_current_size(p, &size))
+		return;
+	if (writes)
+		p->file.size = u64_max(p->file.size,
+				       io->res ? u64_min(size, end) : end);
+	else
+		p->file.size = io->res ? size : io->off;
 }
 
 static void posix_complete(struct loop_task *t)

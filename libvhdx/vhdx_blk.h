@@ -21,8 +21,9 @@
  * other sector ever changes. When the journal or a flush fails the device is
  * FAILED for good: writes and flushes return VHDX_E_FAILED, reads go on.
  *
- * Overlap. Overlapping requests in flight at once are allowed; where they
- * conflict, either order may win, sector by sector.
+ * Overlap. Overlapping requests in flight at once are allowed; where two
+ * changes conflict, either order may win, sector by sector. A read beside a
+ * change of what it reads may find a sector half changed, as in a plain file.
  */
 #ifndef VHDX_BLK_H
 #define VHDX_BLK_H

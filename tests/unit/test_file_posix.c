@@ -388,6 +388,26 @@ static void size_is_right_after_a_write_that_failed_half_way(void)
 	close_all(f);
 }
 
+/* X3: the host may tell of a truncation that is not complete. */
+static void size_after_a_failure_is_no_more_than_the_transfer_made(void)
+{
+	const char *path = new_path("image");
+	struct file *f = new_file(path);
+	char buf[4096] = { 1 };
+
+	T_OK(file_write(f, 0, buf, sizeof(buf), &t_err));
+	T_TRUE(truncate(path, 65536) == 0);
+	short_io_fail_at(0);
+	T_FAILS(file_read(f, 0, buf, sizeof(buf), &t_err), VHDX_E_IO, "read");
+	T_EQ_U64(f->size, 4096);
+	short_io_fail_at(4096);
+	T_FAILS(file_write(f, 4096, buf, sizeof(buf), &t_err), VHDX_E_IO,
+		"write");
+	T_EQ_U64(f->size, 8192);
+	short_io_fail_at(-1);
+	close_all(f);
+}
+
 static void zero_by_writing_does_not_grow_the_file(void)
 {
 	struct file *f = new_file(new_path("image"));
@@ -459,6 +479,7 @@ static const struct t_test tests[] = {
 	T_TEST(short_and_interrupted_transfers_are_continued),
 	T_TEST(small_reads_of_what_is_cached_take_no_thread),
 	T_TEST(size_is_right_after_a_write_that_failed_half_way),
+	T_TEST(size_after_a_failure_is_no_more_than_the_transfer_made),
 	T_TEST(zero_by_writing_does_not_grow_the_file),
 	T_TEST(next_data_reports_a_hole_at_the_end),
 	T_TEST(size_the_host_cannot_have_is_no_space),
