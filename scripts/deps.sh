@@ -27,9 +27,11 @@ more libfuse3-dev
 check e2fsprogs
 check ntfs-3g
 check fdisk
+check xfsprogs
 check clang
 check libclang-rt-dev
 check qemu-utils
+check qemu-system-common
 check libvhdi-utils
 check strace
 check bzip2
