@@ -47,10 +47,13 @@ static int check_copy(const struct image *img, const struct vhdx_req *req,
 		      struct vhdx_err *e)
 {
 	const struct vhdx_copy *c = req->copy;
-	const struct chain *from = c->from->chain;
+	const struct chain *from;
 	const struct file *file;
 	uint64_t end;
 
+	if (!c || !c->from)
+		return err_set(e, VHDX_E_INVAL, "a copy from no device");
+	from = c->from->chain;
 	if (c->depth >= from->cnt || from->layers[c->depth]->writable)
 		return err_set(e, VHDX_E_INVAL, "layer %u of %u cannot be "
 			       "copied from: it must be there and open "
@@ -174,7 +177,7 @@ static void prepare(struct breq *b, struct vhdx_blk *blk, struct vhdx_req *req)
 	b->lock.held = false;
 	b->io.res = 0;
 	b->scanned = false;
-	if (req->op == VHDX_OP_COPY) {
+	if (req->op == VHDX_OP_COPY && req->copy) {
 		req->copy->data_len = 0;
 		req->copy->from_failed = false;
 	}

@@ -178,6 +178,19 @@ static void what_is_flushed_survives_the_close(void)
 	end();
 }
 
+static void a_copy_from_nowhere_is_refused(void)
+{
+	struct vhdx_copy nowhere = { .depth = 0 };
+	struct vhdx_req req = { .op = VHDX_OP_COPY, .len = 4096,
+				.err = &t_err };
+
+	begin();
+	T_FAILS(vhdx_blk_run(blk, &req), VHDX_E_INVAL, "from no device");
+	req.copy = &nowhere;
+	T_FAILS(vhdx_blk_run(blk, &req), VHDX_E_INVAL, "from no device");
+	end();
+}
+
 /* Nothing may be changed under a copy. */
 static void a_source_that_can_be_written_is_refused(void)
 {
@@ -223,6 +236,7 @@ static const struct t_test tests[] = {
 	T_TEST(a_copy_that_fails_makes_no_block),
 	T_TEST(a_scan_that_fails_ends_the_copy),
 	T_TEST(what_is_flushed_survives_the_close),
+	T_TEST(a_copy_from_nowhere_is_refused),
 	T_TEST(a_source_that_can_be_written_is_refused),
 	T_TEST(without_a_way_nothing_is_changed),
 	T_END,
