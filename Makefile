@@ -81,6 +81,9 @@ include libvhdx/module.mk
 include vhdtool/module.mk
 include vhdfsmap/module.mk
 include vhdfuse/module.mk
+include vmbus/module.mk
+include storvsp/module.mk
+include vmm/module.mk
 include tests/module.mk
 include man/module.mk
 
@@ -122,7 +125,7 @@ check-long: deps
 check-headers: $(B)/flags
 	@for h in $(HEADERS); do \
 		printf '#include "%s"\n#include "%s"\n' $$h $$h | \
-		$(CC) $(CPPFLAGS) $(tests_CPPFLAGS) $(vhdfuse_CPPFLAGS) -Ivhdfsmap -I. $(ALL_CFLAGS) \
+		$(CC) $(CPPFLAGS) $(tests_CPPFLAGS) $(vhdfuse_CPPFLAGS) -Ivhdfsmap -Ivmbus -Istorvsp -Ivmm -I. $(ALL_CFLAGS) \
 			-fsyntax-only -x c - || { \
 			echo "$$h does not compile alone"; exit 1; }; \
 	done

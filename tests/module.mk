@@ -1,7 +1,8 @@
 # Tests see everything. One unit program with a suite per module, one crash
 # runner, a program per fuzz harness and per benchmark. Suites register by file
 # name: tests/unit/test_X.c has t_suite_X.
-tests_CPPFLAGS := -Itests/lib -Itests/sim -Itests/fuzz -I$(B)/tests
+tests_CPPFLAGS := -Itests/lib -Itests/sim -Itests/fuzz -I$(B)/tests \
+	-Ivmbus -Istorvsp
 HEADERS += $(sort $(wildcard tests/*/*.h))
 
 obj = $(patsubst %.c,$(B)/%.o,$(sort $(1)))
@@ -24,7 +25,11 @@ $(golden_OBJS) $(fuzz_ALL): \
 
 # What tests share, as an archive: each program takes what it needs, so that the
 # fuzzers do without CUnit.
-tests_LIBS := $(B)/libtests.a $(B)/libvhdx-test.a
+tests_LIBS := $(B)/libtests.a $(B)/libvsp-test.a $(B)/libvhdx-test.a
+$(B)/libvsp-test.a: $(storvsp_OBJS) $(vmbus_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
 $(B)/libtests.a: $(sim_OBJS) $(lib_OBJS)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
