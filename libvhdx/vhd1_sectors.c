@@ -147,6 +147,10 @@ static bool mark(struct sec *s, struct image_map *m)
 			   m->len / VHD1_SECTOR))
 		return true;
 	s->dirty = true;
+	/* Rounds may have come and gone while the bitmap was being read: none
+	 * of them knew of these bits (V10). */
+	if (!MUTATED(VHD_BITS_COUNT))
+		v->unsynced = true;
 	if (!held) {
 		ss->held_cnt++;
 		move(s, &ss->dirty);

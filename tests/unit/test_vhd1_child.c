@@ -242,6 +242,37 @@ static void what_was_flushed_is_there_without_a_close(void)
 	ch_end();
 }
 
+/* A write's payload is there, its bitmap is still being read: a flush that runs
+ * meanwhile knows nothing of its bits, the one behind it has to. */
+static void a_flush_has_the_bits_that_an_earlier_one_could_not_know(void)
+{
+	for (unsigned turns = 0; turns < 12; turns++) {
+		struct vhdx_req flush = { .op = VHDX_OP_FLUSH };
+		struct ch_burst b = { .req = { .op = VHDX_OP_WRITE } };
+
+		ch_begin(VHD, BLOCK, 512);
+		ch_put(0, 512, 1);
+		ch_close();
+		ch_open(VHDX_OPEN_WRITE);
+		t_fill(ch.model + 1024, 512, turns);
+		b.iov = (struct iovec){ ch.model + 1024, 512 };
+		b.req.voff = 1024;
+		b.req.len = 512;
+		b.req.iov = &b.iov;
+		b.req.iov_cnt = 1;
+		vhdx_blk_submit(ch.blk, &b.req);
+		for (unsigned i = 0; i < turns; i++)
+			vhdx_blk_turn(ch.blk, 0);
+		vhdx_blk_submit(ch.blk, &flush);
+		vhdx_blk_drain(ch.blk);
+		T_OK(vhdx_blk_flush(ch.blk, &t_err));
+		crash();
+		ch_open(VHDX_OPEN_WRITE);
+		ch_check_twice();
+		ch_end();
+	}
+}
+
 static void the_map_names_the_layer(void)
 {
 	struct vhdx_extent x;
@@ -305,6 +336,7 @@ static const struct t_test tests[] = {
 	T_TEST(what_ends_between_the_syncs_of_a_flush_is_flushed_next),
 	T_TEST(overwriting_costs_one_sync_and_no_bitmap),
 	T_TEST(what_was_flushed_is_there_without_a_close),
+	T_TEST(a_flush_has_the_bits_that_an_earlier_one_could_not_know),
 	T_TEST(the_map_names_the_layer),
 	T_TEST(without_its_parent_a_child_does_not_guess),
 	T_TEST(running_out_of_memory_while_opening_leaks_nothing),
