@@ -65,6 +65,7 @@ void crun_start(struct cjob *j, bool may_go)
 	j->over = false;
 	j->s.file = j->run->file;
 	j->s.done = job_done;
+	j->s.empty_goes = may_go;
 	if (j->run->how->dry_run && !may_go) {
 		*j->s.work_len += j->s.len;
 		j->s.res = 0;

@@ -83,6 +83,8 @@
 	  "K5 Q3: a block is unused only if all that it holds is") \
 	M(COMPACT_BITMAP_NEEDED, \
 	  "K6: a sector bitmap stays while a block needs it") \
+	M(SHIFT_ZEROS, \
+	  "Q1: what stays is copied, zeros too") \
 	M(VHD_COMPACT_WHOLE, \
 	  "Q1: a moved block's bitmap is copied before its entry changes") \
 	M(VHD_COMPACT_KNOWN, \
@@ -135,6 +137,8 @@
 	  "V9: a child's new block starts with every sector its parent's") \
 	M(VHD_BITS_AFTER_SYNC, \
 	  "V10: a bit is written only after a sync that covers its payload") \
+	M(VHD_BITS_COUNT, \
+	  "V10: bits that no round has captured are not durable yet") \
 	M(VHD_BITS_CAPTURED, \
 	  "V10: a bit that is set after that sync began is not written yet") \
 	M(VHD_SYNC_AFTER_BITS, \

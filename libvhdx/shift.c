@@ -11,14 +11,16 @@
  * Until the first data is met reads may leave zeros out (file.h), so that those
  * who read look at them too, side by side and while they are in the cache.
  *
- * Zeros are put off until data follows: a source without data leaves the
- * destination alone.
+ * Zeros are put off until data follows: where an empty source goes, one without
+ * data leaves the destination alone. Else the destination gets its zeros at the
+ * end: something may have been there before.
  */
 #include "shift.h"
 
 #include <string.h>
 
 #include "mem.h"
+#include "mutation.h"
 
 static void next(struct shift *s);
 
@@ -200,7 +202,9 @@ static bool step_source(struct shift *s)
  * go with it. */
 static void end(struct shift *s)
 {
-	if (s->dst_off == SHIFT_NOWHERE || s->empty || s->zeros_from == s->pos)
+	bool goes = s->empty && (s->empty_goes || MUTATED(SHIFT_ZEROS));
+
+	if (s->dst_off == SHIFT_NOWHERE || goes || s->zeros_from == s->pos)
 		finish(s, NULL);
 	else
 		submit(s, FILE_PUNCH, s->dst_off + s->zeros_from,

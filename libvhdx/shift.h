@@ -6,9 +6,9 @@
  * not read, and zeros are not written: where the source has zeros, the place it
  * goes to becomes a hole, or zeros.
  *
- * A copy whose source turns out to be all zeros (or of no use to anybody)
- * writes nothing, as long as nothing else was met before. The caller knows that
- * nobody changes the source or looks at the destination meanwhile.
+ * Where the caller drops a source that turns out to be all zeros (or of no use
+ * to anybody), nothing is written for it. He knows that nobody changes the
+ * source or looks at the destination meanwhile.
  */
 #ifndef SHIFT_H
 #define SHIFT_H
@@ -24,6 +24,7 @@ struct shift {
 	struct file *file;
 	uint64_t src_off, len;
 	uint64_t dst_off;  /* NOWHERE: only look, up to the first data */
+	bool empty_goes;   /* who is `empty` is dropped, so need not be copied */
 	uint64_t look_len; /* bytes from here on are copied, but need not be
 			      there for the sake of anybody */
 	/* [pos, pos + len) of the source is of no use; NULL: all is. */

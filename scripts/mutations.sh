@@ -42,6 +42,8 @@ look()
 	VHD_COMPACT_KNOWN) suite=vhd1_compact ;;
 	VHD_FOOTER_ALONE) suite=vhd1_io ;;
 	VHD_COMPACT_*) suite=vhd1_compact where='--profile j-compactvhd' ;;
+	SHIFT_ZEROS) suite=vhd1_compact ;; # forests take long to find it
+	VHD_BITS_COUNT) suite=vhd1_child where='--profile vhdchild' ;;
 	VHD_CHILD_* | VHD_BITS_* | VHD_SYNC_AFTER_BITS)
 		where='--profile vhdchild' ;;
 	VHD_*) where='--profile vhd' ;; # no other can see it

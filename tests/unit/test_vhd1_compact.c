@@ -58,6 +58,31 @@ static void zeros_of_a_child_stay_and_hide_the_parent(void)
 	tc_end();
 }
 
+/* Block 0 is cut out by hand, so that its data is free space. */
+static void zeros_of_a_child_stay_zeros_where_something_was(void)
+{
+	static const uint8_t absent[4] = { 255, 255, 255, 255 };
+	uint8_t off[8], bat[8];
+	struct vhdx_blk *blk;
+
+	tc_begin(VHD, BLOCK, false, 0, 5);
+	blk = tc_open(tc.disk, VHDX_OPEN_WRITE);
+	tc_put(blk, BLOCK, 4 * BLOCK, 77);
+	T_OK(vhdx_blk_close(blk, &t_err));
+	tc_create_child(BLOCK);
+	blk = tc_open(tc.disk, VHDX_OPEN_WRITE);
+	tc_put(blk, 0, 3 * BLOCK, 78);
+	tc_put(blk, 3 * BLOCK, BLOCK, 0);
+	T_OK(vhdx_blk_close(blk, &t_err));
+	memimg_read(tc.disk, 16, off, 8);
+	memimg_read(tc.disk, get_be64(off) + 16, bat, 8);
+	memimg_write(tc.disk, get_be64(bat), absent, 4);
+	memimg_zero(&tc.model, 0, BLOCK);
+	tc_compact_and_check();
+	T_EQ_U64(tc.result.moved_len, BLOCK + 512);
+	tc_end();
+}
+
 static void random_disks_keep_their_content(void)
 {
 	for (uint64_t seed = 0; seed < 16; seed++) {
@@ -140,6 +165,7 @@ static const struct t_test tests[] = {
 	T_TEST(a_second_run_changes_not_a_byte),
 	T_TEST(a_dry_run_changes_nothing_and_is_right),
 	T_TEST(zeros_of_a_child_stay_and_hide_the_parent),
+	T_TEST(zeros_of_a_child_stay_zeros_where_something_was),
 	T_TEST(random_disks_keep_their_content),
 	T_TEST(a_stopped_run_can_go_on_and_uses_the_holes_it_left),
 	T_TEST(a_gap_that_may_hold_something_is_not_used),
