@@ -24,7 +24,7 @@ struct shift {
 	struct file *file;
 	uint64_t src_off, len;
 	uint64_t dst_off;  /* NOWHERE: only look, up to the first data */
-	bool empty_goes;   /* who is `empty` is dropped, so need not be copied */
+	bool empty_goes;   /* one that is `empty` is dropped: no need to copy */
 	uint64_t look_len; /* bytes from here on are copied, but need not be
 			      there for the sake of anybody */
 	/* [pos, pos + len) of the source is of no use; NULL: all is. */
