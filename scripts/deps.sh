@@ -8,7 +8,7 @@
 set -eu
 
 # One list. First column: is it needed to build, does it build something more
-# (compact --fs, vhdfuse), or does it only prove more?
+# (compact --fs, vhdfuse, vmm), or does it only prove more?
 packages='
 build gcc
 build make
@@ -24,6 +24,7 @@ more ntfs-3g-dev
 more libblkid-dev
 more libseccomp-dev
 more libfuse3-dev
+more acpica-tools
 check e2fsprogs
 check ntfs-3g
 check fdisk
@@ -40,6 +41,11 @@ check fuse3
 check fio
 check python3
 check mount
+check qemu-system-x86
+check busybox-static
+check cpio
+check kmod
+check mmdebstrap
 '
 
 missing()

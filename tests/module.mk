@@ -56,6 +56,10 @@ bench_PROGS := $(bench_OBJS:%.o=%)
 $(bench_PROGS): %: %.o $(B)/libvhdx-test.a
 	$(call link,)
 
+# Runs in guests, which have no libraries.
+$(B)/tests/nested/fsynced: $(B)/tests/nested/guest/fsynced.o
+	$(call link,-static)
+
 # Searching needs clang and VARIANT=fuzz; replaying a corpus needs neither.
 fuzz_PROGS := $(fuzz_NAMES:%=$(B)/fuzz/%)
 replay_PROGS := $(fuzz_NAMES:%=$(B)/fuzz/replay_%)
