@@ -112,8 +112,9 @@ struct chan_conf {
 	int kick_fd;	      /* borrowed */
 };
 
-/* Refuses (INVAL) page counts below 2 each or beyond RING_PAGES_MAX, and pages
- * that are not memory. */
+/* Refuses (INVAL) page counts below 2 each or beyond RING_PAGES_MAX + 1, and
+ * pages that are not memory. Kicks once: what the guest put there before may
+ * have been signalled to nobody. */
 int chan_create(const struct chan_conf *conf, struct vmbus_chan **out,
 		struct vhdx_err *e) must_check;
 void chan_destroy(struct vmbus_chan *c); /* NULL allowed */

@@ -29,16 +29,25 @@ struct ring {
 	uint8_t **page; /* page[0] is the header; the caller's */
 	uint32_t data_len; /* bytes of data: (page_cnt - 1) * 4096 */
 	uint32_t pos;	   /* our own index: where we read or write next */
+	uint32_t pending;  /* the room we asked the guest to signal; 0: none */
 	bool broken;
 	char why[120];
 };
 
+/* is_out: host to guest (ring_put), else guest to host. Both sides start at 0,
+ * as at every opening of a channel. page_cnt: 2 .. RING_PAGES_MAX + 1. */
 void ring_init(struct ring *r, const struct gmem *mem, uint8_t **page,
 	       unsigned page_cnt, bool is_out);
 
+/* Breaks the ring (the first reason stays), for what a packet turns out to be
+ * only where it is understood. Returns RING_BROKEN. */
+enum ring_result ring_break(struct ring *r, const char *fmt, ...)
+	printf_like(2, 3);
+
 /* Guest to host. Takes the next packet: copies it, without its trailer, to
- * buf (RING_PACKET_MAX bytes) and frees its place. *signal: the guest waits for
- * room, and there is enough now. */
+ * buf (RING_PACKET_MAX bytes) and frees its place. Its descriptor was checked:
+ * 16 <= payload offset <= *len. *signal: the guest waits for room, and there
+ * is enough now. */
 enum ring_result ring_take(struct ring *r, uint8_t *buf, uint32_t *len,
 			   bool *signal);
 
@@ -48,7 +57,8 @@ void ring_mask(struct ring *r);
 bool ring_unmask(struct ring *r) must_check;
 
 /* Host to guest. head and body follow each other; padding and trailer are
- * added. *signal: the guest has to be interrupted. */
+ * added. *signal: the guest has to be interrupted. A packet that even the empty
+ * ring has no room for breaks it: the guest made it too small. */
 enum ring_result ring_put(struct ring *r, const void *head, uint32_t head_len,
 			  const void *body, uint32_t body_len, bool *signal);
 
