@@ -13,7 +13,8 @@ static struct fake_guest g;
 
 static void both_regions_hold_what_was_written(void)
 {
-	static const uint64_t at[] = { 0, 1, LEN - 100, HIGH, HIGH + LEN - 100 };
+	static const uint64_t at[] = { 0, 1, LEN - 100, HIGH,
+				       HIGH + LEN - 100 };
 	uint8_t in[100], out[100];
 
 	fake_guest_init(&g, PAGES);
