@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "part.h"
 #include "say.h"
 
 static uint64_t down(uint64_t v, uint64_t unit)
@@ -135,7 +136,7 @@ static void note_table(struct mnt *m, const struct slot *s)
 	uint64_t edge = 1024 * 1024;
 	if (s->node->kind == NODE_DISK &&
 	    (s->voff < edge || s->voff + s->len + edge > m->geo.size_len))
-		m->table_touched = true;
+		part_touch(m);
 }
 
 static void tell_once(struct mnt *m, const struct vhdx_err *e)

@@ -239,11 +239,13 @@ static int serve_mounted(struct mnt *m, int signal_fd,
 	if (status)
 		return status;
 	m->inval = inval_new(m->se);
-	if (m->inval)
+	m->aside = aside_new();
+	if (m->inval && m->aside)
 		status = serve_run(m, signal_fd, control, mounted);
 	else
 		status = say_fail(STATUS_FAILED, NULL, "out of memory");
 	inval_free(m->inval);
+	aside_free(m->aside);
 	fuse_session_destroy(m->se);
 	ops_forget_handles(m);
 	return status;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One mount: the device, the session with the kernel, and what belongs to
- * both. Everything is touched by the thread that runs serve_run() only; the one
- * helper thread (inval.h) has its own lock.
+ * both. Everything is touched by the thread that runs serve_run() only; the two
+ * helper threads (inval.h, aside.h) have locks of their own.
  */
 #ifndef MNT_H
 #define MNT_H
@@ -11,6 +11,7 @@
 #include <fuse_lowlevel.h>
 #include <jansson.h>
 
+#include "aside.h"
 #include "conf.h"
 #include "dev.h"
 #include "inval.h"
@@ -19,6 +20,7 @@
 #include "tree.h"
 
 struct handle;
+struct part_wait;
 
 struct counts {
 	uint64_t requests, bytes, errors;
@@ -46,7 +48,12 @@ struct mnt {
 	 * covered: an fsync of what is durable already costs nothing. */
 	uint64_t change_seq, flushed_seq;
 	int last_write_code; /* said once per kind */
-	bool table_touched;  /* look at the partitions again */
+	/* Changes where a partition table may be, and the last of them that the
+	 * files know of (part.c). */
+	uint64_t table_seq, table_scanned;
+	struct part_wait *part_waits;
+	bool scanning;
+	struct aside *aside;
 	const char *control_path; /* NULL: none */
 };
 

@@ -100,12 +100,11 @@ static void fill(const struct mnt *m, const struct node *n, struct stat *st)
 	st->st_blocks = (blkcnt_t)((used < n->len ? used : n->len) / 512);
 }
 
-static void op_lookup(fuse_req_t freq, fuse_ino_t parent, const char *name)
+static void lookup(fuse_req_t freq, fuse_ino_t parent, const char *name)
 {
 	struct mnt *m = mnt_of(freq);
 	struct node *dir = tree_by_ino(&m->tree, parent);
 	struct node *n = NULL;
-	part_refresh(m);
 	if (dir && dir->kind == NODE_DIR)
 		n = tree_by_name(&m->tree, name);
 	if (!n) {
@@ -122,6 +121,48 @@ static void op_lookup(fuse_req_t freq, fuse_ino_t parent, const char *name)
 	n->lookups++;
 	if (fuse_reply_entry(freq, &e) != 0)
 		n->lookups--;
+}
+
+/* A lookup or a readdir that waits for the partition table. */
+struct naming {
+	struct part_wait wait;
+	fuse_req_t freq;
+	fuse_ino_t ino;
+	size_t size; /* readdir */
+	char name[sizeof(((struct node *)0)->name)];
+};
+
+static void wait_for_table(fuse_req_t freq, const struct naming *want)
+{
+	struct naming *w = malloc(sizeof(*w));
+	if (!w) {
+		fuse_reply_err(freq, ENOMEM);
+		return;
+	}
+	*w = *want;
+	w->freq = freq;
+	part_when_current(mnt_of(freq), &w->wait);
+}
+
+static void lookup_on(struct part_wait *wait, bool ok)
+{
+	struct naming *w = (struct naming *)wait;
+	if (ok)
+		lookup(w->freq, w->ino, w->name);
+	else
+		fuse_reply_err(w->freq, ENOMEM);
+	free(w);
+}
+
+static void op_lookup(fuse_req_t freq, fuse_ino_t parent, const char *name)
+{
+	struct naming w = { .wait.go = lookup_on, .ino = parent };
+	if (part_is_current(mnt_of(freq)) || strlen(name) >= sizeof(w.name)) {
+		lookup(freq, parent, name);
+		return;
+	}
+	strcpy(w.name, name);
+	wait_for_table(freq, &w);
 }
 
 static void forget(struct mnt *m, fuse_ino_t ino, uint64_t cnt)
@@ -189,35 +230,59 @@ static void op_setattr(fuse_req_t freq, fuse_ino_t ino, struct stat *st,
 	reply_attr(freq, n);
 }
 
+struct space {
+	struct aside_job job;
+	fuse_req_t freq;
+	int en;
+	struct statvfs vfs;
+	char folder[PATH_MAX];
+};
+
+static void space_work(struct aside_job *j)
+{
+	struct space *s = (struct space *)j;
+	s->en = statvfs(dirname(s->folder), &s->vfs) == 0 ? 0 : errno;
+}
+
+static void space_done(struct aside_job *j)
+{
+	struct space *s = (struct space *)j;
+	if (s->en)
+		fuse_reply_err(s->freq, s->en);
+	else
+		fuse_reply_statfs(s->freq, &s->vfs);
+	free(s);
+}
+
+/* The host may be far away: not for the loop to wait for. */
 static void op_statfs(fuse_req_t freq, fuse_ino_t ino)
 {
 	(void)ino;
 	struct mnt *m = mnt_of(freq);
+	struct space *s = calloc(1, sizeof(*s));
 	struct vhdx_info info;
 	const char *leaf;
-	char folder[PATH_MAX];
-	struct statvfs vfs;
-	vhdx_get_layer(m->blk, 0, &info, &leaf);
-	snprintf(folder, sizeof(folder), "%s", leaf);
-	if (statvfs(dirname(folder), &vfs) != 0) {
-		fuse_reply_err(freq, errno);
-		return;
+	if (s) {
+		vhdx_get_layer(m->blk, 0, &info, &leaf);
+		s->job.work = space_work;
+		s->job.done = space_done;
+		s->freq = freq;
+		snprintf(s->folder, sizeof(s->folder), "%s", leaf);
 	}
-	fuse_reply_statfs(freq, &vfs);
+	if (!s || !aside_do(m->aside, &s->job)) {
+		free(s);
+		fuse_reply_err(freq, ENOMEM);
+	}
 }
 
 /* ---- folders ------------------------------------------------------------ */
 
-static void op_readdir(fuse_req_t freq, fuse_ino_t ino, size_t size, off_t off,
-		       struct fuse_file_info *fi)
+static void list(fuse_req_t freq, size_t size, off_t off)
 {
-	(void)fi;
 	struct mnt *m = mnt_of(freq);
 	char buf[4096];
 	size_t used = 0;
 	off_t at = 0;
-	if (off == 0)
-		part_refresh(m);
 	if (size > sizeof(buf))
 		size = sizeof(buf);
 	for (struct node *n = m->tree.first; n; n = n->next) {
@@ -236,8 +301,28 @@ static void op_readdir(fuse_req_t freq, fuse_ino_t ino, size_t size, off_t off,
 		}
 	}
 full:
-	(void)ino;
 	fuse_reply_buf(freq, buf, used);
+}
+
+static void list_on(struct part_wait *wait, bool ok)
+{
+	struct naming *w = (struct naming *)wait;
+	if (ok)
+		list(w->freq, w->size, 0);
+	else
+		fuse_reply_err(w->freq, ENOMEM);
+	free(w);
+}
+
+static void op_readdir(fuse_req_t freq, fuse_ino_t ino, size_t size, off_t off,
+		       struct fuse_file_info *fi)
+{
+	(void)fi;
+	struct naming w = { .wait.go = list_on, .ino = ino, .size = size };
+	if (off || part_is_current(mnt_of(freq)))
+		list(freq, size, off);
+	else
+		wait_for_table(freq, &w);
 }
 
 /* ---- opening and closing ------------------------------------------------ */

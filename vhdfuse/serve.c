@@ -18,7 +18,7 @@
 /* Requests taken in a row before the device has its turn. */
 #define BATCH 32
 
-enum { FD_FUSE, FD_BLK, FD_SIGNAL, FD_SYNCED, FD_CONTROL };
+enum { FD_FUSE, FD_BLK, FD_ASIDE, FD_SIGNAL, FD_SYNCED, FD_CONTROL };
 
 /* ---- asked to end ------------------------------------------------------- */
 
@@ -96,8 +96,17 @@ static bool take_requests(struct mnt *m, int *rc)
 
 static void drain(struct mnt *m)
 {
-	while (m->in_flight)
-		vhdx_blk_turn(m->blk, -1);
+	struct pollfd fds[] = {
+		{ .fd = vhdx_blk_fd(m->blk), .events = POLLIN },
+		{ .fd = aside_fd(m->aside), .events = POLLIN },
+	};
+	while (m->in_flight || aside_is_busy(m->aside)) {
+		while (vhdx_blk_turn(m->blk, 0) > 0)
+			;
+		aside_turn(m->aside);
+		if (m->in_flight || aside_is_busy(m->aside))
+			(void)poll(fds, 2, -1);
+	}
 }
 
 int serve_run(struct mnt *m, int signal_fd, struct control *control,
@@ -106,6 +115,7 @@ int serve_run(struct mnt *m, int signal_fd, struct control *control,
 	struct pollfd fds[FD_CONTROL + CONTROL_FDS] = {
 		[FD_FUSE].fd = fuse_session_fd(m->se),
 		[FD_BLK] = { .fd = vhdx_blk_fd(m->blk), .events = POLLIN },
+		[FD_ASIDE] = { .fd = aside_fd(m->aside), .events = POLLIN },
 		[FD_SIGNAL] = { .fd = signal_fd, .events = POLLIN },
 	};
 	struct ending ending = { .m = m, .done_fd = eventfd(0, EFD_CLOEXEC) };
@@ -123,6 +133,8 @@ int serve_run(struct mnt *m, int signal_fd, struct control *control,
 		}
 		if (fds[FD_FUSE].revents && m->pool.free_cnt)
 			on = take_requests(m, &rc);
+		if (fds[FD_ASIDE].revents)
+			aside_turn(m->aside);
 		while (vhdx_blk_turn(m->blk, 0) > 0)
 			;
 		if (m->ready && ready) {
