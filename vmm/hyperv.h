@@ -17,6 +17,8 @@
 #include "gmem.h"
 #include "vhdx.h"
 
+#define HYPERV_SINT 2u /* VMBus's, the only one that interrupts */
+
 struct hyperv;
 
 enum { /* hypercall status */
@@ -48,7 +50,8 @@ int hyperv_create(const struct hyperv_conf *conf, struct hyperv **out,
 void hyperv_destroy(struct hyperv *h);
 
 /* [before it runs] CPUID (KVM's supported leaves, made ours: topology, Hyper-V
- * leaves, no KVM leaves), SynIC on, VP index. */
+ * leaves, no KVM leaves), SynIC on, VP index. Call it for every vp: interrupts
+ * are set up with the last. vcpu_fd is borrowed. */
 int hyperv_vcpu_init(struct hyperv *h, unsigned vp, int vcpu_fd,
 		     struct vhdx_err *e) must_check;
 
@@ -58,8 +61,10 @@ void hyperv_exit(struct hyperv *h, unsigned vp, struct kvm_run *run);
 /* [bus thread, vCPUs stopped] The machine begins anew. */
 void hyperv_reset(struct hyperv *h);
 
-/* [bus thread] A message into vp's slot of `sint`. False: the slot is taken, or
- * the guest has none yet; slot_fd becomes readable when to try again. */
+/* [bus thread] A message into vp's slot of `sint` (HYPERV_SINT). False: the
+ * slot is taken, or the guest has none yet; slot_fd becomes readable when to
+ * try again. It does so after every interrupt the guest ends, too: poll it only
+ * while something waits. */
 bool hyperv_post(struct hyperv *h, unsigned vp, unsigned sint, uint32_t type,
 		 const uint8_t *payload, uint32_t len) must_check;
 int hyperv_slot_fd(const struct hyperv *h);
