@@ -2,13 +2,21 @@
 # runner, a program per fuzz harness and per benchmark. Suites register by file
 # name: tests/unit/test_X.c has t_suite_X.
 tests_CPPFLAGS := -Itests/lib -Itests/sim -Itests/fuzz -I$(B)/tests \
-	-Ivmbus -Istorvsp
+	-Ivmbus -Istorvsp -Ivmm
 HEADERS += $(sort $(wildcard tests/*/*.h))
 
 obj = $(patsubst %.c,$(B)/%.o,$(sort $(1)))
 sim_OBJS := $(call obj,$(wildcard tests/sim/*.c))
 lib_OBJS := $(call obj,$(wildcard tests/lib/*.c))
 unit_NAMES := $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
+# Of the VMM, what needs neither KVM nor its libraries: X has a test_X.c.
+vmm_TESTED := \
+	hyperv_cpuid \
+	synic
+ifneq ($(shell uname -m),x86_64)
+unit_NAMES := $(filter-out $(vmm_TESTED),$(unit_NAMES))
+vmm_TESTED :=
+endif
 unit_OBJS := $(unit_NAMES:%=$(B)/tests/unit/test_%.o) $(B)/tests/unit/main.o
 crash_OBJS := $(call obj,$(wildcard tests/crash/*.c))
 stress_OBJS := $(call obj,$(wildcard tests/stress/*.c))
@@ -25,7 +33,11 @@ $(golden_OBJS) $(fuzz_ALL): \
 
 # What tests share, as an archive: each program takes what it needs, so that the
 # fuzzers do without CUnit.
-tests_LIBS := $(B)/libtests.a $(B)/libvsp-test.a $(B)/libvhdx-test.a
+tests_LIBS := $(B)/libtests.a $(B)/libvmm-test.a $(B)/libvsp-test.a $(B)/libvhdx-test.a
+$(B)/libvmm-test.a: $(vmm_TESTED:%=$(B)/vmm/%.o)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
 $(B)/libvsp-test.a: $(storvsp_OBJS) $(vmbus_OBJS)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
