@@ -49,9 +49,8 @@ struct scsi_cmd {
 
 	/* private */
 	struct scsi_disk *disk;
-	struct scsi_cmd *next, *prev;
 	struct vhdx_req req;
-	uint64_t priv[32];
+	uint64_t priv[48];
 };
 
 enum scsi_nospc { SCSI_NOSPC_PAUSE, SCSI_NOSPC_REPORT };
@@ -61,35 +60,40 @@ struct scsi_conf {
 	uint8_t id[16];	      /* VPD 83: the virtual disk's id */
 	bool read_only;
 	enum scsi_nospc nospc;
-	/* [same thread] Commands wait for space on the host, or go on. */
+	/* [same thread] Commands wait for space on the host (the first does),
+	 * or none does any more. Reads, and what needs no space, go on. */
 	void (*paused)(void *arg, bool paused);
 	void *arg;
 };
 
 struct scsi_stats {
 	uint64_t read_cnt, read_len, write_cnt, write_len, flush_cnt,
-		discard_cnt, error_cnt;
+		discard_cnt; /* that ended well */
+	uint64_t error_cnt;  /* the block device failed */
 	unsigned in_flight;
 	bool paused; /* waiting for space */
 };
 
 int scsi_disk_create(const struct scsi_conf *conf, struct scsi_disk **out,
 		     struct vhdx_err *e) must_check;
-/* No command is in flight. */
+/* No command is in flight; not from inside a callback. NULL is allowed. */
 void scsi_disk_destroy(struct scsi_disk *d);
 
 void scsi_submit(struct scsi_disk *d, struct scsi_cmd *c);
 
-/* Every command in flight is given up or finished, and done() called for each,
- * later; what the host has begun is waited for. */
+/* Every command in flight is given up or finished, and done() called for each:
+ * at once, from in here, where nothing of it is with the host; else later, what
+ * the host has begun is waited for. */
 void scsi_abort_all(struct scsi_disk *d);
 
 /* Tries again what waits for space. */
 void scsi_resume(struct scsi_disk *d);
 
 /* No command is started between quiesce and swap: done(arg) is called when none
- * is in flight; later ones wait. swap goes on with another block device (or the
- * same one, reopened); the guest is told what changed by unit attention. */
+ * is with the block device, perhaps from in here; later ones wait, and so do
+ * those that wait for space. swap goes on with another block device (or the
+ * same one, reopened; from inside done(arg) too), and begins again what waits;
+ * the guest is told what changed by unit attention. */
 void scsi_quiesce(struct scsi_disk *d, void (*done)(void *arg), void *arg);
 void scsi_swap(struct scsi_disk *d, struct vhdx_blk *blk);
 
