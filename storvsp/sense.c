@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-#include "base.h"
-#include "vhdx.h"
+#include "err.h"
 
 /* By VHDX_E_*. Linux repeats a write error (3/0C) and an aborted command, and
  * takes a read error (3/11) and a hardware error for the last word: so a device

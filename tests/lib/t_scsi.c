@@ -149,8 +149,8 @@ unsigned t_scsi_sense(const struct t_scsi_cmd *c)
 	T_EQ_U64(c->cmd.status, SCSI_CHECK_CONDITION);
 	T_EQ_U64(c->cmd.sense[0], 0x70);
 	T_EQ_U64(c->cmd.moved_len, 0);
-	return (unsigned)c->cmd.sense[2] << 16 | (unsigned)c->cmd.sense[12] << 8 |
-	       c->cmd.sense[13];
+	return (unsigned)c->cmd.sense[2] << 16 |
+	       (unsigned)c->cmd.sense[12] << 8 | c->cmd.sense[13];
 }
 
 static struct t_scsi_cmd *make_10(uint8_t op, enum scsi_dir dir, uint32_t lba,
