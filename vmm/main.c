@@ -59,8 +59,9 @@ static const char run_help[] =
 "  --help            show this\n"
 "\n"
 "On stdio Ctrl-A x ends it. SIGTERM and SIGINT press the power button, a\n"
-"second one ends it. Exit status: 0 ok, 1 failed, 2 usage, 3 not found, 4 busy,\n"
-"5 no space, 6 damaged or not fit to be used as it is.\n";
+"second one ends it.\n"
+"Exit status: 0 ok, 1 failed, 2 usage, 3 not found, 4 busy, 5 no space,\n"
+"6 damaged or not fit to be used as it is.\n";
 
 /* ---- what may happen to it ---------------------------------------------- */
 
