@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Makes what a small guest needs, in a folder:
-#	guest.sh DIR
+#	guest.sh [-f] DIR
 #	DIR/kernel	Debian's cloud kernel, as it is
 #	DIR/initrd	busybox and the modules: hv_vmbus, hv_storvsc, sd_mod
-#	DIR/base.vhdx	the root disk, ext4 without partitions: busybox, fio, and
-#			guest/* as /do/*
+#	DIR/base.vhdx	the root disk, ext4 without partitions: busybox, with -f
+#			fio, and guest/* as /do/*
 #	DIR/child.avhdx	a child of it
 # The kernel's command line says what happens:
 #	console=ttyS0			or there is nothing to be seen
@@ -21,6 +21,8 @@
 # B: the build folder (build/release).
 . "$(dirname "$0")/lib.sh"
 
+fio=''
+[ "${1:-}" != -f ] || { fio=1; shift; }
 [ $# = 1 ] || { sed -n '4s/^#\t/usage: /p' "$0" >&2; exit 2; }
 mkdir -p "$1"
 dir=$(realpath "$1")
@@ -47,11 +49,11 @@ cp "$here"/guest/* "$tmp/root/do/"
 cp "$here/guest/init" "$tmp/root/bin/init.sh"
 ln -sf init.sh "$tmp/root/bin/init"
 chmod +x "$tmp/root/bin/init.sh"
-! command -v fio >/dev/null || put "$tmp/root" "$(command -v fio)"
+[ -z "$fio" ] || { requires fio; put "$tmp/root" "$(command -v fio)"; }
 put "$tmp/root" "$build/tests/nested/fsynced=/bin/fsynced"
-disk_of "$tmp/root" "$tmp/root.raw" 512
+disk_of "$tmp/root" "$tmp/root.raw" 384
 rm -f "$dir/base.vhdx" "$dir/child.avhdx"
-"$build/bin/vhdtool" convert --no-sync --block-size 1M "$tmp/root.raw" \
-	"$dir/base.vhdx" >/dev/null
+"$build/bin/vhdtool" convert --no-sync --progress none --block-size 1M "$tmp/root.raw" \
+	"$dir/base.vhdx"
 (cd "$dir" && "$build/bin/vhdtool" create --parent base.vhdx child.avhdx \
 	>/dev/null)

@@ -116,10 +116,12 @@ initrd_of()
 		cpio -0 -o -H newc -R 0:0 --quiet) >"$2"
 }
 
-# disk_of FOLDER FILE MIB: an ext4 file system with what is in FOLDER.
+# disk_of FOLDER FILE MIB [OPTION of mkfs]...: an ext4 file system with what is
+# in FOLDER.
 disk_of()
 {
 	rm -f "$2"
 	truncate -s "$3M" "$2"
-	mkfs.ext4 -q -F -E lazy_itable_init=1,root_owner=0:0 -d "$1" "$2"
+	mkfs.ext4 -q -F -E lazy_itable_init=1,root_owner=0:0 "${@:4}" \
+		-d "$1" "$2"
 }

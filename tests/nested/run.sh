@@ -6,8 +6,9 @@
 # Up in three seconds; all is 10 to 30 times slower there.
 #
 #	run.sh [OPTION]... -- COMMAND [ARG]...
-#	-f PATH[=AS]	copies a file or folder, with the libraries of programs,
-#			to the same path inside or to AS (repeat it)
+#	-f PATH[=AS]	copies a file or folder, with the libraries of programs:
+#			a program to /bin, anything else to the same path, or
+#			to AS (repeat it)
 #	-w DIR		DIR is /work inside, a copy on an ext4 disk and the
 #			current folder of COMMAND; what is in /work/out
 #			afterwards is copied to DIR/out
@@ -63,12 +64,8 @@ mkdir "$root"
 busybox_into "$root"
 modules_into "$root" kvm_amd virtio_pci virtio_blk fuse
 for f in "${files[@]}"; do
+	[ ! -f "$f" ] || [ ! -x "$f" ] || f+==/bin/${f##*/}
 	put "$root" "$f"
-	# Programs are found by their names.
-	as=${f#*=}
-	[ ! -f "$f" ] || [ ! -x "$f" ] || [ "$as" != "$f" ] ||
-		[ -e "$root/bin/${f##*/}" ] ||
-		ln -s "$(realpath -s "$f")" "$root/bin/${f##*/}"
 done
 printf '%q ' "$@" >"$root/command"
 cat >"$root/init" <<'INIT'
@@ -88,7 +85,7 @@ stty -F /dev/ttyS0 -opost
 exec >/dev/ttyS0 2>&1
 cd /root
 if grep -q nested.work /proc/cmdline; then
-	mkdir /work
+	mkdir -p /work
 	mount -o noatime /dev/vda /work && mkdir -p /work/out && cd /work
 fi
 sh /command </dev/null

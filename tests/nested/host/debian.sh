@@ -1,0 +1,19 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Debian boots by its own initrd from a differencing disk, up to the login
+# prompt; asked to by the power button, it goes down in good order.
+. host/lib.sh
+kernel=debian.kernel initrd=debian.initrd
+cmdline='console=ttyS0 root=LABEL=debian'
+memory=1G cpus=2
+
+before=$(sha256sum debian.vhdx)
+start debian none --disk debian.avhdx
+said 'nested login:' 240
+echo "debian: login prompt after $(($(date +%s) - began)) s"
+ctl power-off
+ended_itself 120
+grep -q 'reboot: Power down' "$log" || fail "it did not go down by itself"
+[ "$(sha256sum debian.vhdx)" = "$before" ] || fail "debian.vhdx has changed"
+sound debian.avhdx
+sound_fs debian.avhdx
