@@ -90,6 +90,7 @@ void vmbus_server_reset(struct vmbus_server *s);
 
 /* For status: 0 when not connected, else major << 16 | minor. */
 uint32_t vmbus_server_version(const struct vmbus_server *s);
+/* Channels that a VSP has, is about to get, or has not closed yet. */
 unsigned vmbus_server_open_cnt(const struct vmbus_server *s);
 
 #endif

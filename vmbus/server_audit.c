@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#include "server_priv.h"
+
+static void audit_job(const struct job *j, const struct list *jobs)
+{
+	const struct list *it;
+	unsigned cnt = 0;
+
+	list_for_each(it, jobs)
+		cnt += it == &j->node;
+	ASSERT(cnt == job_waits(j));
+}
+
+static void audit_jobs(const struct vmbus_server *s)
+{
+	bool away = s->conn == CONN_LEAVING;
+	const struct list *it;
+
+	audit_job(&s->reply, &s->jobs);
+	audit_job(&s->all_offers, &s->jobs);
+	audit_job(&s->tell, &s->jobs);
+	list_for_each(it, &s->jobs) {
+		const struct job *j = list_entry(it, const struct job, node);
+
+		ASSERT(!away || j->kind > JOB_OPEN); /* I5 */
+		ASSERT(s->conn != CONN_AWAY || j->kind == JOB_REPLY ||
+		       j->kind > JOB_OPEN);
+	}
+}
+
+/* The ring of an open channel is its own, whole, and in the set. */
+static void audit_ring(const struct vmbus_server *s,
+		       const struct server_chan *c, const struct open_req *r)
+{
+	struct gpadl_set *set = (struct gpadl_set *)&s->gpadls;
+
+	ASSERT(gpadl_find(set, r->ring->id) == r->ring);
+	ASSERT(r->ring->chan == c && r->ring->range_cnt == 1);
+	ASSERT(r->ring->state != GPADL_COMING && r->vp < s->vp_cnt);
+	ASSERT(r->to_host_cnt && r->to_host_cnt < r->ring->page_cnt);
+	ASSERT(!job_waits(&r->ring->torn)); /* I1 */
+}
+
+static void audit_chan(const struct vmbus_server *s,
+		       const struct server_chan *c)
+{
+	bool here = s->conn == CONN_OFFERED;
+
+	ASSERT(c->relid && c->relid <= VMBUS_RELID_MAX);
+	ASSERT(s->by_relid[c->relid] == c); /* I3 */
+	ASSERT(here || c->known == KNOWN_NOT);
+	audit_job(&c->notice, &s->jobs);
+	audit_job(&c->order, &s->jobs);
+	audit_job(&c->result, &s->jobs);
+	audit_job(&c->retarget, &s->jobs);
+	if (c->vsp != VSP_SHUT)
+		audit_ring(s, c, &c->cur);
+	if (c->vsp == VSP_REOPEN) {
+		audit_ring(s, c, &c->next);
+		ASSERT(c->known == KNOWN_OFFERED ||
+		       c->known == KNOWN_RESCINDED);
+	}
+	/* I4 */
+	if (job_waits(&c->order))
+		ASSERT(c->order.kind == JOB_OPEN
+			       ? c->vsp == VSP_OPENING
+			       : c->vsp == VSP_CLOSING || c->vsp == VSP_REOPEN);
+	ASSERT(here || c->vsp == VSP_SHUT || c->vsp == VSP_ABANDONED ||
+	       c->vsp == VSP_CLOSING);
+	ASSERT(!job_waits(&c->retarget) || c->vsp == VSP_OPEN);
+}
+
+/* I7: and a subchannel that nobody knows is there for its VSP's sake only. */
+static void audit_sub(const struct vmbus_server *s,
+		      const struct server_chan *sub)
+{
+	const struct server_chan *p = &sub->dev->primary;
+
+	audit_chan(s, sub);
+	ASSERT(sub->sub_index);
+	if (sub->known == KNOWN_OFFERED)
+		ASSERT(p->known == KNOWN_OFFERED && p->vsp == VSP_OPEN);
+	if (sub->known == KNOWN_NOT || sub->known == KNOWN_FORGOTTEN)
+		ASSERT(sub->vsp != VSP_SHUT);
+}
+
+/* Adds its channels to *cnt and those in a VSP's hands to *busy. */
+static void audit_dev(const struct vmbus_server *s, const struct server_dev *d,
+		      unsigned *cnt, unsigned *busy)
+{
+	const struct server_chan *p = &d->primary;
+	const struct list *it;
+
+	audit_chan(s, p);
+	audit_job(&d->gone, &s->jobs);
+	ASSERT(!p->sub_index);
+	*cnt += 1;
+	*busy += p->vsp != VSP_SHUT;
+	list_for_each(it, &d->subs) {
+		const struct server_chan *c =
+			list_entry(it, const struct server_chan, node);
+
+		audit_sub(s, c);
+		*cnt += 1;
+		*busy += c->vsp != VSP_SHUT;
+	}
+	ASSERT(!d->leaving || p->known != KNOWN_OFFERED);
+	/* I8 */
+	ASSERT(job_waits(&d->gone) ==
+	       (d->leaving && list_empty(&d->subs) && p->vsp == VSP_SHUT &&
+		p->known != KNOWN_RESCINDED));
+}
+
+/* G1, G2 and I6. */
+static void audit_gpadls(const struct vmbus_server *s)
+{
+	unsigned cnt = 0;
+	uint32_t page_cnt = 0;
+	const struct list *it;
+
+	for (unsigned i = 0; i < GPADL_BUCKETS; i++)
+		list_for_each(it, &s->gpadls.bucket[i]) {
+			const struct gpadl *g =
+				list_entry(it, const struct gpadl, node);
+
+			cnt++;
+			page_cnt += g->page_cnt;
+			ASSERT(g->id % GPADL_BUCKETS == i);
+			ASSERT(g->got_cnt <= g->word_cnt);
+			ASSERT(g->page_cnt + g->range_cnt == g->word_cnt);
+			audit_job(&g->torn, &s->jobs);
+			ASSERT(g->chan || g->state == GPADL_TEARING);
+			ASSERT(!job_waits(&g->torn) ||
+			       g->state == GPADL_TEARING);
+			/* Nothing is torn down that nobody waits for. */
+			ASSERT(g->state != GPADL_TEARING ||
+			       job_waits(&g->torn) ||
+			       s->conn == CONN_LEAVING ||
+			       (g->chan && schan_holds(g->chan, g)));
+		}
+	ASSERT(cnt == s->gpadls.cnt && cnt <= VMBUS_GPADL_MAX);
+	ASSERT(page_cnt == s->gpadls.page_cnt &&
+	       page_cnt <= VMBUS_GPADL_PAGES_MAX);
+	ASSERT(!cnt || s->conn == CONN_OFFERED || s->conn == CONN_LEAVING);
+}
+
+void server_audit(const struct vmbus_server *s)
+{
+	unsigned cnt = 0, busy = 0, relids = 0;
+	const struct list *it;
+
+	audit_jobs(s);
+	audit_gpadls(s);
+	list_for_each(it, &s->devs)
+		audit_dev(s, list_entry(it, const struct server_dev, node),
+			  &cnt, &busy);
+	for (unsigned i = 0; i <= VMBUS_RELID_MAX; i++)
+		relids += s->by_relid[i] != NULL;
+	ASSERT(relids == cnt && busy == s->busy_cnt);
+	ASSERT(s->conn != CONN_LEAVING || busy); /* I2 */
+	ASSERT(s->next == NEXT_NOTHING || s->conn == CONN_LEAVING);
+	ASSERT((s->version != 0) == (s->conn == CONN_CONNECTED ||
+				     s->conn == CONN_OFFERED));
+	ASSERT(s->conn != CONN_AWAY || !busy);
+}
