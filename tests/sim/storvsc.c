@@ -2,6 +2,7 @@
 #include "storvsc.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "file_mem.h"
 #include "image.h"
@@ -81,7 +82,22 @@ static void tell(void *arg, const char *text)
 	pthread_mutex_lock(&s->lock);
 	s->told_cnt++;
 	snprintf(s->told, sizeof(s->told), "%s", text);
+	pthread_cond_broadcast(&s->cond);
 	pthread_mutex_unlock(&s->lock);
+}
+
+bool storvsc_wait_told(struct storvsc *s, const char *begin)
+{
+	struct timespec end;
+	int rc = 0;
+	bool told;
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += FAKE_PATIENCE;
+	pthread_mutex_lock(&s->lock);
+	while (!(told = strncmp(s->told, begin, strlen(begin)) == 0) && !rc)
+		rc = pthread_cond_timedwait(&s->cond, &s->lock, &end);
+	pthread_mutex_unlock(&s->lock);
+	return told;
 }
 
 void storvsc_begin(struct storvsc *s)
@@ -92,7 +108,9 @@ void storvsc_begin(struct storvsc *s)
 	};
 	fake_guest_init(&s->guest, PAGES);
 	pthread_mutex_init(&s->lock, NULL);
-	s->ring_pages = 17;
+	pthread_cond_init(&s->cond, NULL);
+	s->to_host_pages = 17;
+	s->to_guest_pages = 17;
 	for (unsigned i = 0; i < STORVSC_DISKS; i++)
 		gate_init(&s->disk[i].gate);
 	int rc = storvsp_create(&conf, &s->v, NULL);
@@ -114,6 +132,7 @@ int storvsc_end(struct storvsc *s, struct vhdx_err *e)
 		memimg_free(&s->disk[i].img);
 	}
 	pthread_mutex_destroy(&s->lock);
+	pthread_cond_destroy(&s->cond);
 	fake_guest_fini(&s->guest);
 	return rc;
 }
@@ -124,8 +143,8 @@ bool storvsc_open(struct storvsc *s, unsigned sub)
 {
 	struct storvsc_chan *c = &s->chan[sub];
 	memset(c, 0, sizeof(*c));
-	c->f = fake_chan_new(&s->guest, &s->dev, sub, s->ring_pages,
-			     s->ring_pages);
+	c->f = fake_chan_new(&s->guest, &s->dev, sub, s->to_host_pages,
+			     s->to_guest_pages);
 	storvsp_ops.open(s->v, c->f->chan);
 	if (fake_wait_opened(c->f))
 		return true;
@@ -172,20 +191,35 @@ bool storvsc_send(struct storvsc_chan *c, uint64_t trans_id, uint32_t op,
 	return true;
 }
 
+/* True: it was a request to look. */
+static bool is_enumerate(struct storvsc_chan *c, const struct fake_got *got)
+{
+	ASSERT(got->len == VSTOR_LEN);
+	if (got->trans_id)
+		return false;
+	ASSERT(got->type == VMBUS_PKT_INBAND && !got->flags &&
+	       get_le32(got->payload) == VSTOR_ENUMERATE_BUS);
+	c->enumerate_cnt++;
+	return true;
+}
+
+bool storvsc_wait_enumerate(struct storvsc_chan *c, unsigned n)
+{
+	struct fake_got got;
+	while (c->enumerate_cnt < n)
+		if (!fake_recv(c->f, &got) || !is_enumerate(c, &got))
+			return false;
+	return true;
+}
+
 bool storvsc_recv(struct storvsc_chan *c, struct storvsc_answer *a)
 {
 	struct fake_got got;
 	memset(a, 0, sizeof(*a));
-	for (;;) {
+	do
 		if (!fake_recv(c->f, &got))
 			return false;
-		ASSERT(got.len == VSTOR_LEN);
-		if (got.trans_id)
-			break;
-		ASSERT(got.type == VMBUS_PKT_INBAND && !got.flags &&
-		       get_le32(got.payload) == VSTOR_ENUMERATE_BUS);
-		c->enumerate_cnt++;
-	}
+	while (is_enumerate(c, &got));
 	ASSERT(got.trans_id < STORVSC_IDS && c->in_flight[got.trans_id]);
 	c->in_flight[got.trans_id] = false;
 	c->in_flight_cnt--;

@@ -51,8 +51,9 @@ struct storvsc {
 	struct storvsp *v;
 	struct storvsc_disk disk[STORVSC_DISKS]; /* LUN n */
 	struct storvsc_chan chan[STORVSC_CHANS];
-	unsigned ring_pages; /* of each ring, with its header */
+	unsigned to_host_pages, to_guest_pages; /* rings, with their headers */
 	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t cond;
 	unsigned told_cnt;
 	char told[600];
 };
@@ -73,12 +74,17 @@ bool storvsc_open(struct storvsc *s, unsigned sub) must_check;
 void storvsc_close_begin(struct storvsc *s, unsigned sub);
 void storvsc_close_end(struct storvsc *s, unsigned sub);
 
+/* What the user was told: it begins like this. */
+bool storvsc_wait_told(struct storvsc *s, const char *begin) must_check;
+
 /* Sends a packet with this body. False: no room in the ring. */
 bool storvsc_send(struct storvsc_chan *c, uint64_t trans_id, uint32_t op,
 		  const void *body, uint32_t len) must_check;
 /* The next answer; false: none came. */
 bool storvsc_recv(struct storvsc_chan *c, struct storvsc_answer *a) must_check;
-/* Both; returns the status, or STORVSC_NO_ANSWER. */
+/* Until the guest was told n times to look. */
+bool storvsc_wait_enumerate(struct storvsc_chan *c, unsigned n) must_check;
+/* Send and receive; returns the status, or STORVSC_NO_ANSWER. */
 uint32_t storvsc_call(struct storvsc_chan *c, uint32_t op, const void *body,
 		      uint32_t len, struct storvsc_answer *a);
 /* Opens the primary channel and introduces itself as Linux does. */

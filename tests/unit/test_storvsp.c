@@ -301,7 +301,7 @@ static void more_data_than_a_transfer_may_have_is_refused(void)
 {
 	struct fake_buf b;
 	begin();
-	s.ring_pages = 33;
+	s.to_host_pages = 33;
 	storvsc_disk(&s, 0, VHDX_FORMAT_RAW, 4 * MIB);
 	T_OK(storvsc_add(&s, 0, &t_err));
 	T_TRUE(storvsc_connect(&s, VSTOR_V6_2));
