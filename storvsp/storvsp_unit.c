@@ -348,16 +348,25 @@ int storvsp_reopen(struct storvsp *v, unsigned lun,
 	return rc ? err_copy(e, &err, rc) : changed;
 }
 
+/* True: it waits for something. u may be gone. */
+static bool unit_step(struct storvsp_unit *u)
+{
+	switch (u->state) {
+	case UNIT_REMOVING:
+		return remove_step(u);
+	case UNIT_QUIESCING:
+		return quiesce_step(u);
+	default:
+		return false;
+	}
+}
+
 bool storvsp_unit_step(struct storvsp *v)
 {
 	bool waits = false;
-	for (unsigned i = 0; i < STORVSP_LUNS; i++) {
-		struct storvsp_unit *u = v->unit[i];
-		if (u && u->state == UNIT_REMOVING && remove_step(u))
+	for (unsigned i = 0; i < STORVSP_LUNS; i++)
+		if (v->unit[i] && unit_step(v->unit[i]))
 			waits = true;
-		else if (u && u->state == UNIT_QUIESCING && quiesce_step(u))
-			waits = true;
-	}
 	return waits;
 }
 
