@@ -25,7 +25,7 @@ static void put_standard(uint8_t *p, uint8_t type)
 	memcpy(p + 8, "Msft    Virtual Disk    1.0 ", 28);
 }
 
-/* ---- vital product data: what follows the 4 bytes of header --------------- */
+/* ---- vital product data: what follows the 4 bytes of header -------------- */
 
 static const uint8_t pages[] = { 0x00, 0x80, 0x83, 0xb0, 0xb1, 0xb2 };
 
