@@ -148,6 +148,18 @@ static void copy_from(const struct ring *r, uint32_t pos, uint8_t *buf,
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
+/* The descriptor, to decide by. */
+static void load_desc(const struct ring *r, uint8_t *buf)
+{
+	for (uint32_t i = 0; i < DESC_LEN; i += 8) {
+		uint32_t len = 8;
+		void *at = data_at(r, advance(r, r->pos, i), &len);
+		uint64_t v = __atomic_load_n((uint64_t *)at, __ATOMIC_RELAXED);
+
+		memcpy(buf + i, &v, sizeof(v));
+	}
+}
+
 /* Returns the index behind it. */
 static uint32_t copy_to(struct ring *r, uint32_t pos, const void *buf,
 			uint32_t len)
@@ -174,8 +186,7 @@ static uint32_t copy_to(struct ring *r, uint32_t pos, const void *buf,
  * reaching it and passing it are both told. */
 static bool is_awaited(const struct ring *r, uint32_t freed)
 {
-	uint32_t pending, in;
-	uint64_t room;
+	uint32_t pending, in, room;
 
 	if (!(load(r, FEATURES_OFF) & FEATURE_PENDING))
 		return false;
@@ -186,7 +197,7 @@ static bool is_awaited(const struct ring *r, uint32_t freed)
 	if (!is_index(r, in))
 		return false; /* told with the next packet */
 	room = r->data_len - distance(r, r->pos, in);
-	return room >= pending && room <= (uint64_t)pending + freed;
+	return room >= pending && room - pending <= freed;
 }
 
 /* The descriptor in buf describes a packet that may be in `there` bytes. */
@@ -226,7 +237,7 @@ enum ring_result ring_take(struct ring *r, uint8_t *buf, uint32_t *len,
 	if (there < DESC_LEN + TRAILER_LEN)
 		return ring_break(r, "the ring shows %u bytes, a packet has at "
 				     "least %u", there, DESC_LEN + TRAILER_LEN);
-	copy_from(r, r->pos, buf, DESC_LEN);
+	load_desc(r, buf);
 	if (look_at(r, buf, there, len) != RING_OK)
 		return RING_BROKEN;
 	copy_from(r, advance(r, r->pos, DESC_LEN), buf + DESC_LEN,

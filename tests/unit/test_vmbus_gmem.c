@@ -131,6 +131,7 @@ static void iov_refuses_what_does_not_fit(void)
 	fake_guest_init(&g, PAGES);
 	T_TRUE(gmem_iov(&g.mem, pfn, 3, 1, 3 * 4096, v, 3) == -1);
 	T_TRUE(gmem_iov(&g.mem, pfn, 3, UINT32_MAX, UINT32_MAX, v, 3) == -1);
+	T_TRUE(gmem_iov(&g.mem, pfn, 3, 1, UINT32_MAX, v, 3) == -1);
 	T_TRUE(gmem_iov(&g.mem, pfn, 3, 3 * 4096 + 1, 0, v, 3) == -1);
 	T_TRUE(gmem_iov(&g.mem, pfn, 3, 0, 3 * 4096, v, 2) == -1);
 	T_TRUE(gmem_iov(&g.mem, pfn, 3, 0, 2 * 4096, v, 2) == 2);
