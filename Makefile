@@ -3,6 +3,7 @@
 #   make                    library and programs    make quickstart  a tour
 #   make check              all tests, minutes      make install     DESTDIR=
 #   make check-long         the long suites         make bench, fuzz, clean
+#   make check-nested       guests booted under vmm, on a host made by QEMU
 #   make unit UNIT_ARGS=    unit tests (-s suite, -t test, -l)
 #
 #   VARIANT=release|debug|asan|tsan|fuzz|mut   SAN=address,undefined
@@ -87,7 +88,7 @@ include vmm/module.mk
 include tests/module.mk
 include man/module.mk
 
-.PHONY: all tests check check-long check-headers check-layers check-style \
+.PHONY: all tests check check-long check-nested check-headers check-layers check-style \
 	deps unit bench fuzz fuzz-replay quickstart install install-files uninstall \
 	clean FORCE
 
@@ -121,6 +122,9 @@ check: deps
 
 check-long: deps
 	+@scripts/check-long.sh
+
+check-nested: nested-progs
+	@tests/nested/check.sh
 
 check-headers: $(B)/flags
 	@for h in $(HEADERS); do \

@@ -9,6 +9,7 @@
 #	CRASH_SEED		where its seeds begin (today's date and time), and
 #				those of the stress suite
 #	MUTATION_SECONDS	at most, for each mutation (120)
+#	NESTED_LIMIT		guests under vmm, all of them (600)
 #	LONG_SECONDS		for all of it; what does not fit fails (5400)
 . scripts/stages.sh
 
@@ -123,6 +124,12 @@ fuse_long()
 		B=build/asan xargs scripts/run-tools.sh
 }
 
+# Guests of vmm, on a host made by QEMU.
+guests()
+{
+	variant release nested-progs && B=build/release tests/nested/check.sh
+}
+
 other_compiler()
 {
 	command -v clang >/dev/null || { echo "no clang"; return 77; }
@@ -131,11 +138,12 @@ other_compiler()
 
 export -f variant fixed_layout asan_unit tsan_unit crash_long forest_long \
 	fuse_long asan_crash mutations other_compiler stress_two stress_long tsan_stress \
-	asan_stress
+	asan_stress guests
 export j
 export seed=${CRASH_SEED:-$(date +1%j%H%M)}
 
 long_stage "clang build" bash -c other_compiler
+STAGE_SECONDS=${NESTED_LIMIT:-600} stage nested bash -c guests
 long_stage "asan unit" bash -c asan_unit
 long_stage "tsan unit" bash -c tsan_unit
 long_stage stress bash -c stress_long

@@ -69,6 +69,7 @@ $(bench_PROGS): %: %.o $(B)/libvhdx-test.a
 	$(call link,)
 
 # Runs in guests, which have no libraries.
+nested_PROGS := $(B)/tests/nested/fsynced
 $(B)/tests/nested/fsynced: $(B)/tests/nested/guest/fsynced.o
 	$(call link,-static)
 
@@ -87,9 +88,10 @@ else
 $(call left_out,the tests are left out: CUnit is missing (libcunit1-dev))
 endif
 
-.PHONY: fuzz-progs replay-progs crash stress golden
+.PHONY: nested-progs fuzz-progs replay-progs crash stress golden
 stress: $(B)/tests/stress/stress
 crash: $(if $(crash_OBJS),$(B)/tests/crash/crash)
+nested-progs: all $(nested_PROGS)
 fuzz-progs: $(fuzz_PROGS)
 golden: $(B)/tests/golden/damage $(PROGRAMS)
 	VHDTOOL=$(B)/bin/vhdtool tests/golden/run.sh

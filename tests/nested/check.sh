@@ -5,9 +5,10 @@
 # those names. B is the build folder; NESTED_SECONDS for each of them (240).
 # Status 77: skipped, the last line of the output says why.
 . "$(dirname "$0")/lib.sh"
-cd "$(dirname "$0")"
-build=$(realpath "${B:-../../build/release}")
+here=$(cd "$(dirname "$0")" && pwd)
+build=$(realpath -m "${B:-$here/../../build/release}")
 export B=$build
+cd "$here"
 
 [ -x "$build/bin/vmm" ] || skip "vmm is not built"
 requires qemu-system-x86_64 cpio mkfs.ext4 e2fsck dumpe2fs fio jq
