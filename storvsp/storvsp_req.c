@@ -127,10 +127,10 @@ static bool map_data(struct storvsp_req *r, const struct vstor_srb *srb,
 }
 
 /* INQUIRY and REPORT LUNS where no disk answers them. */
-static bool answer_without_disk(struct storvsp_req *r)
+static bool answer_without_disk(struct storvsp_req *r, bool here)
 {
 	uint8_t lun[STORVSP_LUNS];
-	unsigned cnt = storvsp_unit_list(r->c->v, lun);
+	unsigned cnt = here ? storvsp_unit_list(r->c->v, lun) : 0;
 	if (!scsi_no_disk(&r->cmd, lun, cnt))
 		return false;
 	mark_dirty(r);
@@ -142,9 +142,11 @@ static void dispatch(struct storvsp_req *r, const struct vstor_srb *srb)
 {
 	bool here = srb->path == 0 && srb->target == 0;
 	r->u = here ? storvsp_unit_find(r->c->v, srb->lun) : NULL;
-	bool alone = r->u ? scsi_is_report_luns(&r->cmd) :
-			    here && srb->lun == 0;
-	if (alone && answer_without_disk(r))
+	/* Linux takes a refused INQUIRY for a good one, and its buffer for a
+	 * disk: no address may refuse it. */
+	bool alone = scsi_is_report_luns(&r->cmd) ? r->u || srb->lun == 0 :
+						    !r->u;
+	if (alone && answer_without_disk(r, here))
 		return;
 	if (r->u)
 		submit(r);

@@ -197,20 +197,25 @@ static void report_luns_names_them_with_and_without_lun_0(void)
 	end();
 }
 
-static void inquiry_of_an_absent_lun_0_is_answered(void)
+static void inquiry_is_answered_where_no_disk_is(void)
 {
-	struct fake_buf b;
+	static const uint8_t where[][3] = { { 0, 0, 0 }, { 0, 0, 3 },
+		{ 0, 1, 1 }, { 7, 0, 1 } };
 	uint8_t data[36];
 	begin_with_disks(1, 1);
-	fake_buf_init(&b, &s.guest, 0, 36);
-	struct storvsc_srb srb = { .dir = VSTOR_READ, .buf = &b,
-				   .cdb = { 0x12, [4] = 36 } };
-	T_TRUE(storvsc_do(c, &srb, &a));
-	T_EQ_U64(a.srb_status, VSTOR_SRB_SUCCESS);
-	fake_buf_read(&b, 0, data, 36);
-	T_EQ_U64(data[0], 0x7f);
-	T_TRUE(fake_is_dirty(&s.guest, b.pfn[0]));
-	fake_buf_fini(&b);
+	for (unsigned i = 0; i < ARRAY_LEN(where); i++) {
+		struct fake_buf b;
+		fake_buf_init(&b, &s.guest, 0, 36);
+		struct storvsc_srb srb = { where[i][0], where[i][1],
+					   where[i][2], VSTOR_READ, &b,
+					   { 0x12, [4] = 36 } };
+		T_TRUE(storvsc_do(c, &srb, &a));
+		T_EQ_U64(a.srb_status, VSTOR_SRB_SUCCESS);
+		fake_buf_read(&b, 0, data, 36);
+		T_EQ_U64(data[0], 0x7f);
+		T_TRUE(fake_is_dirty(&s.guest, b.pfn[0]));
+		fake_buf_fini(&b);
+	}
 	end();
 }
 
@@ -351,7 +356,7 @@ static const struct t_test tests[] = {
 	T_TEST(after_a_close_it_begins_anew),
 	T_TEST(only_units_that_are_there_answer),
 	T_TEST(report_luns_names_them_with_and_without_lun_0),
-	T_TEST(inquiry_of_an_absent_lun_0_is_answered),
+	T_TEST(inquiry_is_answered_where_no_disk_is),
 	T_TEST(a_lun_is_taken_once),
 	T_TEST(a_disk_that_does_not_open_is_not_there),
 	T_TEST(unknown_operations_are_refused),
