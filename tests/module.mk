@@ -17,6 +17,17 @@ ifneq ($(shell uname -m),x86_64)
 unit_NAMES := $(filter-out $(vmm_TESTED),$(unit_NAMES))
 vmm_TESTED :=
 endif
+# And under other names, test_vmm_*.c; booting wants the ACPI tables, so iasl.
+vmm_PLAIN := serial rtc io evloop
+vmm_BOOT := boot boot_load acpi
+ifneq ($(shell uname -m),x86_64)
+unit_NAMES := $(filter-out vmm_%,$(unit_NAMES))
+vmm_PLAIN :=
+vmm_BOOT :=
+else ifeq ($(call have_prog,iasl),)
+unit_NAMES := $(filter-out vmm_boot vmm_acpi,$(unit_NAMES))
+vmm_BOOT :=
+endif
 unit_OBJS := $(unit_NAMES:%=$(B)/tests/unit/test_%.o) $(B)/tests/unit/main.o
 crash_OBJS := $(call obj,$(wildcard tests/crash/*.c))
 stress_OBJS := $(call obj,$(wildcard tests/stress/*.c))
@@ -34,7 +45,8 @@ $(golden_OBJS) $(fuzz_ALL): \
 # What tests share, as an archive: each program takes what it needs, so that the
 # fuzzers do without CUnit.
 tests_LIBS := $(B)/libtests.a $(B)/libvmm-test.a $(B)/libvsp-test.a $(B)/libvhdx-test.a
-$(B)/libvmm-test.a: $(vmm_TESTED:%=$(B)/vmm/%.o)
+$(B)/libvmm-test.a: $(patsubst %,$(B)/vmm/%.o,$(vmm_TESTED) $(vmm_PLAIN) \
+	$(vmm_BOOT)) $(if $(vmm_BOOT),$(vmm_AML))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 

@@ -130,8 +130,8 @@ static bool feed_once(struct vm_serial *s)
 	return true;
 }
 
-/* A terminal is read when the loop says so, what epoll does not take (a file) at
- * once. */
+/* A terminal is read when the loop says so, what epoll does not take at
+ * once (a file). */
 static void feed(struct vm_serial *s)
 {
 	while (s->in.fd >= 0 && feed_once(s) && !s->in_polls)
