@@ -403,13 +403,13 @@ void hyperv_exit(struct hyperv *h, unsigned vp, struct kvm_run *run)
 bool hyperv_post(struct hyperv *h, unsigned vp, unsigned sint, uint32_t type,
 		 const uint8_t *payload, uint32_t len)
 {
-	ASSERT(vp < h->conf.cpu_cnt && sint == HYPERV_SINT);
+	ASSERT(vp < h->conf.cpu_cnt);
 	struct hyperv_vp *v = &h->vp[vp];
 	pthread_mutex_lock(&v->lock);
 	bool done = synic_put(h->conf.mem, in_effect(v, v->simp), sint, type,
 			      payload, len);
 	pthread_mutex_unlock(&v->lock);
-	if (done)
+	if (done && sint == HYPERV_SINT)
 		poke(v->irq_fd);
 	return done;
 }

@@ -61,16 +61,17 @@ void hyperv_exit(struct hyperv *h, unsigned vp, struct kvm_run *run);
 /* [bus thread, vCPUs stopped] The machine begins anew. */
 void hyperv_reset(struct hyperv *h);
 
-/* [bus thread] A message into vp's slot of `sint` (HYPERV_SINT). False: the
- * slot is taken, or the guest has none yet; slot_fd becomes readable when to
- * try again. It does so after every interrupt the guest ends, too: poll it only
- * while something waits. */
+/* [bus thread] A message into vp's slot of `sint`; into another than
+ * HYPERV_SINT's the guest has to look by itself. False: the slot is taken, or
+ * the guest has none yet; slot_fd becomes readable when to try again. It does
+ * so after every interrupt the guest ends, too: poll it only while something
+ * waits. */
 bool hyperv_post(struct hyperv *h, unsigned vp, unsigned sint, uint32_t type,
 		 const uint8_t *payload, uint32_t len) must_check;
 int hyperv_slot_fd(const struct hyperv *h);
 
-/* [any thread] Event flag `flag` of vp's SINT, and the interrupt if it was
- * clear. */
+/* [any thread] Event flag `flag` of vp's SINT (HYPERV_SINT), and the interrupt
+ * if it was clear. */
 void hyperv_signal(struct hyperv *h, unsigned vp, unsigned sint, unsigned flag);
 
 /* [bus thread] conn_id signals this eventfd without leaving the kernel; fd -1
