@@ -11,6 +11,8 @@ lib_OBJS := $(call obj,$(wildcard tests/lib/*.c))
 unit_NAMES := $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
 # Of the VMM, what needs neither KVM nor its libraries: X has a test_X.c.
 vmm_TESTED := \
+	bus \
+	evloop \
 	hyperv_cpuid \
 	synic
 ifneq ($(shell uname -m),x86_64)

@@ -45,9 +45,9 @@ static bool slot_claim(const struct gmem *m, uint8_t *slot)
 	_Atomic uint8_t *flags = (_Atomic uint8_t *)(slot + SLOT_FLAGS);
 	if (atomic_load_explicit(slot_type(slot), memory_order_acquire) == 0)
 		return true;
+	/* Both sequentially consistent: the fence. */
 	atomic_fetch_or(flags, (uint8_t)FLAG_PENDING);
 	gmem_dirty(m, slot, SLOT_PAYLOAD);
-	atomic_thread_fence(memory_order_seq_cst);
 	return atomic_load(slot_type(slot)) == 0;
 }
 
