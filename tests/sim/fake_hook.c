@@ -18,6 +18,7 @@ static struct {
 	void *page;
 	void (*fn)(void);
 	bool is_after, ran;
+	struct sigaction old_fault, old_trap;
 } hook;
 
 static void on_fault(int signo, siginfo_t *si, void *context)
@@ -53,11 +54,13 @@ static void set(void *page, void (*fn)(void), bool is_after)
 				  .sa_flags = SA_SIGINFO };
 	int rc;
 
+	ASSERT(!hook.page);
 	hook.page = page;
 	hook.fn = fn;
 	hook.is_after = is_after;
 	hook.ran = false;
-	rc = sigaction(SIGSEGV, &fault, NULL) | sigaction(SIGTRAP, &trap, NULL);
+	rc = sigaction(SIGSEGV, &fault, &hook.old_fault) |
+	     sigaction(SIGTRAP, &trap, &hook.old_trap);
 	ASSERT(rc == 0);
 	rc = mprotect(page, PAGE, is_after ? PROT_NONE : PROT_READ);
 	ASSERT(rc == 0);
@@ -75,10 +78,14 @@ void fake_after_load(void *page, void (*fn)(void))
 
 bool fake_hook_ran(void)
 {
-	signal(SIGSEGV, SIG_DFL);
-	signal(SIGTRAP, SIG_DFL);
-	if (hook.page && mprotect(hook.page, PAGE, PROT_READ | PROT_WRITE))
+	int rc;
+
+	if (!hook.page)
 		return false;
+	rc = sigaction(SIGSEGV, &hook.old_fault, NULL) |
+	     sigaction(SIGTRAP, &hook.old_trap, NULL) |
+	     mprotect(hook.page, PAGE, PROT_READ | PROT_WRITE);
+	ASSERT(rc == 0);
 	hook.page = NULL;
 	return hook.ran;
 }
