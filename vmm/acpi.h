@@ -11,12 +11,13 @@
 /* Where in the guest, and how much room there is. The first 16 bytes-aligned
  * thing there is the RSDP, so that a guest that searches finds it. */
 #define ACPI_GPA UINT64_C(0xe0000)
-#define ACPI_MAX UINT64_C(0x20000)
+#define ACPI_MAX UINT64_C(0x1fff0) /* up to the reset vector (boot.h) */
 
 /* Ports of fadt.asl. */
 #define ACPI_SLEEP_PORT 0x600u /* control, then status */
 #define ACPI_SLEEP_PORTS 2u
 #define ACPI_RESET_PORT 0xcf9u
+#define ACPI_RESET_VALUE 0x06u
 #define ACPI_S5 5u /* the sleep type of \_S5 */
 /* One edge: the power button (dsdt.asl). */
 #define ACPI_POWER_GSI 9u

@@ -11,6 +11,7 @@
  *	0x9000	setup_data: a seed for the guest's random numbers
  *	0x10000	command line, at most 64 KiB
  *	0xe0000	ACPI tables (acpi.h)
+ *	0xffff0	what a kernel jumps to that wants firmware to begin anew
  */
 #ifndef BOOT_H
 #define BOOT_H
@@ -25,6 +26,7 @@
 #define BOOT_SEED_GPA UINT64_C(0x9000)
 #define BOOT_CMDLINE_GPA UINT64_C(0x10000)
 #define BOOT_CMDLINE_MAX UINT64_C(0x10000)
+#define BOOT_RESET_GPA UINT64_C(0xffff0)
 
 /* Memory: from 0 up to here, then a hole for devices, the rest from 4 GiB. */
 #define BOOT_LOW_MAX (3 * GIB)

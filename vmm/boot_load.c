@@ -2,6 +2,7 @@
 /* Puts into memory what boot.c has decided. */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -131,6 +132,23 @@ static void put_seed(uint8_t *t)
 		put_le32(t + LEN, 0);
 }
 
+/*
+ * Linux on hardware-reduced ACPI asks EFI to begin anew, and where there is
+ * none, the BIOS: a jump to its first instruction, in real mode. So there is
+ * one, and it uses the reset register.
+ */
+static void put_reset(uint8_t *t)
+{
+	static const uint8_t code[] = {
+		0xba, ACPI_RESET_PORT & 0xff, ACPI_RESET_PORT >> 8, /* dx */
+		0xb0, ACPI_RESET_VALUE, /* al */
+		0xee,			/* out dx, al */
+		0xf4, 0xeb, 0xfd,	/* hlt, again */
+	};
+
+	memcpy(t, code, sizeof(code));
+}
+
 /* Everything below 1 MiB but the boot parameters. */
 static int put_low(const struct gmem *mem, unsigned cpu_cnt,
 		   const char *cmdline, struct vhdx_err *e)
@@ -146,6 +164,7 @@ static int put_low(const struct gmem *mem, unsigned cpu_cnt,
 	put_page_tables(low + BOOT_PAGES_GPA);
 	put_seed(low + BOOT_SEED_GPA);
 	memcpy(low + BOOT_CMDLINE_GPA, cmdline, strlen(cmdline) + 1);
+	put_reset(low + BOOT_RESET_GPA);
 	acpi = low + ACPI_GPA;
 	if (!acpi_build(acpi, ACPI_MAX, ACPI_GPA, cpu_cnt))
 		return err_set(e, VHDX_E_INVAL,

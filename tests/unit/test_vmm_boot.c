@@ -272,6 +272,8 @@ static void a_load_puts_everything_in_its_place(void)
 	f.kernel = put_file("kernel", image, sizeof(image));
 	f.initrd = put_file("initrd", "cpio", 4);
 	T_OK(load_into(ram, 64 * MIB, &f, &start));
+	/* mov dx, 0xcf9; mov al, 6; out dx, al */
+	T_TRUE(memcmp(ram + 0xffff0, "\xba\xf9\x0c\xb0\x06\xee", 6) == 0);
 	T_EQ_U64(start.rip, 16 * MIB + 0x200);
 	T_EQ_U64(start.rsi, BOOT_PARAMS_GPA);
 	T_TRUE(memcmp(ram + 16 * MIB, image + 5 * 512, CODE_LEN) == 0);
