@@ -22,13 +22,19 @@ endif
 # And under other names, test_vmm_*.c; booting wants the ACPI tables, so iasl.
 vmm_PLAIN := serial rtc io evloop
 vmm_BOOT := boot boot_load acpi
+vmm_JSON := conf conf_disk conf_json instance
 ifneq ($(shell uname -m),x86_64)
 unit_NAMES := $(filter-out vmm_%,$(unit_NAMES))
 vmm_PLAIN :=
 vmm_BOOT :=
+vmm_JSON :=
 else ifeq ($(call have_prog,iasl),)
 unit_NAMES := $(filter-out vmm_boot vmm_acpi,$(unit_NAMES))
 vmm_BOOT :=
+endif
+ifneq ($(call have_pkg,jansson),yes)
+unit_NAMES := $(filter-out vmm_conf vmm_ctl,$(unit_NAMES))
+vmm_JSON :=
 endif
 unit_OBJS := $(unit_NAMES:%=$(B)/tests/unit/test_%.o) $(B)/tests/unit/main.o
 crash_OBJS := $(call obj,$(wildcard tests/crash/*.c))
@@ -48,7 +54,7 @@ $(golden_OBJS) $(fuzz_ALL): \
 # fuzzers do without CUnit.
 tests_LIBS := $(B)/libtests.a $(B)/libvmm-test.a $(B)/libvsp-test.a $(B)/libvhdx-test.a
 $(B)/libvmm-test.a: $(patsubst %,$(B)/vmm/%.o,$(vmm_TESTED) $(vmm_PLAIN) \
-	$(vmm_BOOT)) $(if $(vmm_BOOT),$(vmm_AML))
+	$(vmm_JSON) $(vmm_BOOT)) $(if $(vmm_BOOT),$(vmm_AML))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
@@ -67,7 +73,7 @@ $(B)/tests/suites.inc: $(wildcard tests/unit) tests/module.mk
 $(B)/tests/unit/main.o: $(B)/tests/suites.inc
 
 $(B)/tests/unit/unit: $(unit_OBJS) $(tests_LIBS)
-	$(call link,-lcunit)
+	$(call link,-lcunit $(if $(vmm_JSON),-ljansson))
 $(B)/tests/crash/crash: $(crash_OBJS) $(tests_LIBS)
 	$(call link,-lcunit)
 

@@ -135,16 +135,15 @@ static int set_key(struct conf *c, const char *key, const json_t *v,
 	return rc;
 }
 
-/* NULL: the current folder. */
-static char *folder_of(const char *path)
+/* NULL: the current one. */
+static int folder_of(const char *path, char **out, struct vhdx_err *e)
 {
-	char *folder = mem_strdup(path);
-	char *slash = folder ? strrchr(folder, '/') : NULL;
-	if (slash)
-		*slash = '\0';
-	else
-		mem_free(folder);
-	return slash ? folder : NULL;
+	const char *slash = strrchr(path, '/');
+	*out = NULL;
+	int rc = slash ? conf_string(out, path, e) : 0;
+	if (*out)
+		(*out)[slash - path] = '\0';
+	return rc;
 }
 
 int conf_load(struct conf *c, const char *path, struct vhdx_err *e)
@@ -158,11 +157,11 @@ int conf_load(struct conf *c, const char *path, struct vhdx_err *e)
 	if (!root)
 		return err_set(e, VHDX_E_INVAL, "%s: line %d, column %d: %s",
 			       path, where.line, where.column, where.text);
-	char *folder = folder_of(path);
 	const char *key;
+	char *folder;
 	json_t *v;
-	int rc = 0;
-	if (!json_is_object(root))
+	int rc = folder_of(path, &folder, e);
+	if (!rc && !json_is_object(root))
 		rc = err_set(e, VHDX_E_INVAL, "it is no JSON object");
 	json_object_foreach(root, key, v)
 		if (!rc)

@@ -6,14 +6,14 @@
 #include "conf_keys.h"
 #include "disks.h"
 #include "err.h"
-#include "job.h"
+#include "errand.h"
 #include "mem.h"
 #include "report.h"
 #include "vm.h"
 
 struct orders {
 	struct machine *m;
-	struct jobs *jobs;
+	struct errands *errands;
 };
 
 static json_t *state_of(const struct machine *m)
@@ -82,8 +82,8 @@ static void do_quit(struct orders *o, const json_t *req, struct ctl_call *call)
 
 /* ---- disks -------------------------------------------------------------- */
 
-struct disk_job {
-	struct job job;
+struct disk_errand {
+	struct errand errand;
 	struct orders *o;
 	struct ctl_call *call;
 	struct disk *d; /* taken; NULL: none is needed */
@@ -94,27 +94,27 @@ struct disk_job {
 	struct vhdx_err err;
 };
 
-static void add_work(struct job *job)
+static void add_work(struct errand *w)
 {
-	struct disk_job *j = container_of(job, struct disk_job, job);
+	struct disk_errand *j = container_of(w, struct disk_errand, errand);
 	j->rc = disks_attach(j->vsp, j->d, &j->err);
 }
 
-static void remove_work(struct job *job)
+static void remove_work(struct errand *w)
 {
-	struct disk_job *j = container_of(job, struct disk_job, job);
+	struct disk_errand *j = container_of(w, struct disk_errand, errand);
 	j->rc = storvsp_remove(j->vsp, j->lun, &j->err);
 }
 
-static void resize_work(struct job *job)
+static void resize_work(struct errand *w)
 {
-	struct disk_job *j = container_of(job, struct disk_job, job);
+	struct disk_errand *j = container_of(w, struct disk_errand, errand);
 	j->rc = storvsp_reopen(j->vsp, j->lun, disk_resize, &j->resize,
 			       &j->err);
 }
 
 /* Answers; `there`: the disk is one of the VM's from now on. */
-static void end_job(struct disk_job *j, bool there)
+static void end_errand(struct disk_errand *j, bool there)
 {
 	json_t *place = json_pack("{s:i, s:i}",
 				  "controller", (int)j->d->conf.controller,
@@ -129,30 +129,30 @@ static void end_job(struct disk_job *j, bool there)
 	mem_free(j);
 }
 
-static void add_done(struct job *job)
+static void add_done(struct errand *w)
 {
-	struct disk_job *j = container_of(job, struct disk_job, job);
-	end_job(j, j->rc == 0);
+	struct disk_errand *j = container_of(w, struct disk_errand, errand);
+	end_errand(j, j->rc == 0);
 }
 
 /* Where removing failed to flush or close, the disk is gone all the same. */
-static void remove_done(struct job *job)
+static void remove_done(struct errand *w)
 {
-	struct disk_job *j = container_of(job, struct disk_job, job);
-	end_job(j, false);
+	struct disk_errand *j = container_of(w, struct disk_errand, errand);
+	end_errand(j, false);
 }
 
-static void resize_done(struct job *job)
+static void resize_done(struct errand *w)
 {
-	struct disk_job *j = container_of(job, struct disk_job, job);
-	end_job(j, true);
+	struct disk_errand *j = container_of(w, struct disk_errand, errand);
+	end_errand(j, true);
 }
 
 /* Takes d back if it cannot be begun. */
 static void begin(struct orders *o, struct ctl_call *call, struct disk *d,
-		  bool is_new, const struct disk_job *model)
+		  bool is_new, const struct disk_errand *model)
 {
-	struct disk_job *j = mem_zalloc(sizeof(*j));
+	struct disk_errand *j = mem_zalloc(sizeof(*j));
 	struct vhdx_err err;
 	int rc = VHDX_E_NOMEM;
 	if (j) {
@@ -163,7 +163,7 @@ static void begin(struct orders *o, struct ctl_call *call, struct disk *d,
 		j->lun = d->conf.lun;
 		j->vsp = disks_vsp(o->m->disks, d->conf.controller);
 		j->resize.d = d;
-		rc = job_start(o->jobs, &j->job, &err);
+		rc = errand_start(o->errands, &j->errand, &err);
 	} else {
 		err_set(&err, rc, "out of memory");
 	}
@@ -176,8 +176,8 @@ static void begin(struct orders *o, struct ctl_call *call, struct disk *d,
 
 static void do_add(struct orders *o, const json_t *req, struct ctl_call *call)
 {
-	static const struct disk_job model = {
-		.job = { .work = add_work, .done = add_done },
+	static const struct disk_errand model = {
+		.errand = { .work = add_work, .done = add_done },
 	};
 	struct conf_disk conf;
 	struct vhdx_err err;
@@ -236,8 +236,8 @@ static int take(struct orders *o, const json_t *req, struct disk **d,
 static void do_remove(struct orders *o, const json_t *req,
 		      struct ctl_call *call)
 {
-	static const struct disk_job model = {
-		.job = { .work = remove_work, .done = remove_done },
+	static const struct disk_errand model = {
+		.errand = { .work = remove_work, .done = remove_done },
 	};
 	struct vhdx_err err;
 	struct disk *d;
@@ -251,8 +251,8 @@ static void do_resize(struct orders *o, const json_t *req,
 		      struct ctl_call *call)
 {
 	const json_t *size = json_object_get(req, "size");
-	struct disk_job model = {
-		.job = { .work = resize_work, .done = resize_done },
+	struct disk_errand model = {
+		.errand = { .work = resize_work, .done = resize_done },
 		.resize = {
 			.size_len = (uint64_t)json_integer_value(size),
 			.shrink = json_is_true(json_object_get(req, "shrink")),
@@ -277,15 +277,15 @@ static void do_resize(struct orders *o, const json_t *req,
 		begin(o, call, d, false, &model);
 }
 
-static void wake_work(struct job *job)
+static void wake_work(struct errand *w)
 {
-	struct disk_job *j = container_of(job, struct disk_job, job);
+	struct disk_errand *j = container_of(w, struct disk_errand, errand);
 	storvsp_resume(j->vsp, j->lun);
 }
 
-static void wake_done(struct job *job)
+static void wake_done(struct errand *w)
 {
-	struct disk_job *j = container_of(job, struct disk_job, job);
+	struct disk_errand *j = container_of(w, struct disk_errand, errand);
 	ctl_result(j->call, json_object());
 	mem_free(j);
 }
@@ -295,7 +295,7 @@ static void wake_done(struct job *job)
 static void do_resume_disk(struct orders *o, const json_t *req,
 			   struct ctl_call *call)
 {
-	struct disk_job *j = mem_zalloc(sizeof(*j));
+	struct disk_errand *j = mem_zalloc(sizeof(*j));
 	struct vhdx_err err;
 	struct disk_place w;
 	int rc = j ? where(req, &w, &err) :
@@ -303,11 +303,12 @@ static void do_resume_disk(struct orders *o, const json_t *req,
 	if (!rc)
 		rc = disks_find(o->m->disks, &w, &err);
 	if (!rc) {
-		j->job = (struct job){ .work = wake_work, .done = wake_done };
+		j->errand.work = wake_work;
+		j->errand.done = wake_done;
 		j->call = call;
 		j->vsp = disks_vsp(o->m->disks, w.controller);
 		j->lun = w.lun;
-		rc = job_start(o->jobs, &j->job, &err);
+		rc = errand_start(o->errands, &j->errand, &err);
 	}
 	if (rc) {
 		mem_free(j);
@@ -319,7 +320,7 @@ static void do_status(struct orders *o, const json_t *req,
 		      struct ctl_call *call)
 {
 	(void)req;
-	report_status(o->m, o->jobs, call);
+	report_status(o->m, o->errands, call);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -364,7 +365,7 @@ int orders_create(struct machine *m, struct orders **out, struct vhdx_err *e)
 	if (!o)
 		return err_set(e, VHDX_E_NOMEM, "out of memory");
 	o->m = m;
-	int rc = jobs_create(m->loop, &o->jobs, e);
+	int rc = errands_create(m->loop, &o->errands, e);
 	if (rc) {
 		mem_free(o);
 		return rc;
@@ -377,6 +378,6 @@ void orders_destroy(struct orders *o)
 {
 	if (!o)
 		return;
-	jobs_destroy(o->jobs);
+	errands_destroy(o->errands);
 	mem_free(o);
 }

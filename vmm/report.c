@@ -11,8 +11,8 @@
 #include "mem.h"
 
 /* The table as it was when it was asked for; the rest the controllers say. */
-struct status_job {
-	struct job job;
+struct status_errand {
+	struct errand errand;
 	struct ctl_call *call;
 	json_t *result;
 	struct storvsp *vsp[CONF_CONTROLLERS];
@@ -104,9 +104,9 @@ static json_t *disk(const struct conf_disk *c, const struct storvsp_status *st)
 	return j;
 }
 
-static void work(struct job *job)
+static void work(struct errand *w)
 {
-	struct status_job *j = container_of(job, struct status_job, job);
+	struct status_errand *j = container_of(w, struct status_errand, errand);
 	json_t *list = json_array();
 	for (unsigned i = 0; i < j->cnt; i++) {
 		const struct conf_disk *c = &j->disk[i];
@@ -118,34 +118,34 @@ static void work(struct job *job)
 	(void)json_object_set_new(j->result, "disks", list);
 }
 
-static void forget(struct status_job *j)
+static void forget(struct status_errand *j)
 {
 	for (unsigned i = 0; j && i < j->cnt; i++)
 		conf_disk_clear(&j->disk[i]);
 	mem_free(j);
 }
 
-static void done(struct job *job)
+static void done(struct errand *w)
 {
-	struct status_job *j = container_of(job, struct status_job, job);
+	struct status_errand *j = container_of(w, struct status_errand, errand);
 	ctl_result(j->call, j->result);
 	forget(j);
 }
 
-void report_status(const struct machine *m, struct jobs *jobs,
+void report_status(const struct machine *m, struct errands *errands,
 		   struct ctl_call *call)
 {
-	struct status_job *j = mem_zalloc(sizeof(*j));
+	struct status_errand *j = mem_zalloc(sizeof(*j));
 	struct vhdx_err err;
 	err_set(&err, VHDX_E_NOMEM, "out of memory");
 	if (j) {
-		j->job = (struct job){ .work = work, .done = done };
+		j->errand = (struct errand){ .work = work, .done = done };
 		j->call = call;
 		j->result = machine(m);
 		j->cnt = disks_list(m->disks, j->disk, CONF_DISKS);
 		for (unsigned n = 0; n < CONF_CONTROLLERS; n++)
 			j->vsp[n] = disks_vsp(m->disks, n);
-		if (j->result && !job_start(jobs, &j->job, &err))
+		if (j->result && !errand_start(errands, &j->errand, &err))
 			return;
 		json_decref(j->result);
 	}

@@ -6,7 +6,7 @@
 #define REPORT_H
 
 #include "ctl.h"
-#include "job.h"
+#include "errand.h"
 #include "machine.h"
 #include "vm.h"
 
@@ -15,7 +15,7 @@ const char *report_state(enum vm_state state);
 
 /* [bus thread] Answers the call, once the controllers have said how their disks
  * are. */
-void report_status(const struct machine *m, struct jobs *jobs,
+void report_status(const struct machine *m, struct errands *errands,
 		   struct ctl_call *call);
 
 #endif

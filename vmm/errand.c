@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "job.h"
+#include "errand.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,24 +11,24 @@
 #include "evloop.h"
 #include "mem.h"
 
-struct jobs {
+struct errands {
 	struct evloop *loop;
 	struct ev ev; /* an eventfd: some are done */
 	bool watched;
 	unsigned cnt; /* under way */
 	pthread_mutex_t lock;
-	struct job *ready; /* under the lock */
+	struct errand *ready; /* under the lock */
 };
 
 static void *run(void *arg)
 {
-	struct job *j = arg;
-	struct jobs *s = j->jobs;
-	j->work(j);
+	struct errand *w = arg;
+	struct errands *s = w->errands;
+	w->work(w);
 	pthread_mutex_lock(&s->lock);
-	j->next = s->ready;
-	s->ready = j;
-	/* Under the lock: once it is given up, j and s may be gone. */
+	w->next = s->ready;
+	s->ready = w;
+	/* Under the lock: once it is given up, w and s may be gone. */
 	eventfd_write(s->ev.fd, 1);
 	pthread_mutex_unlock(&s->lock);
 	return NULL;
@@ -36,25 +36,26 @@ static void *run(void *arg)
 
 static void on_ready(void *arg, uint32_t events)
 {
-	struct jobs *s = arg;
+	struct errands *s = arg;
 	eventfd_t n;
 	(void)events;
 	eventfd_read(s->ev.fd, &n);
 	pthread_mutex_lock(&s->lock);
-	struct job *j = s->ready, *next;
+	struct errand *w = s->ready, *next;
 	s->ready = NULL;
 	pthread_mutex_unlock(&s->lock);
-	for (; j; j = next) {
-		next = j->next;
-		pthread_join(j->thread, NULL);
+	for (; w; j = next) {
+		next = w->next;
+		pthread_join(w->thread, NULL);
 		s->cnt--;
-		j->done(j);
+		w->done(w);
 	}
 }
 
-int jobs_create(struct evloop *loop, struct jobs **out, struct vhdx_err *e)
+int errands_create(struct evloop *loop, struct errands **out,
+		   struct vhdx_err *e)
 {
-	struct jobs *s = mem_zalloc(sizeof(*s));
+	struct errands *s = mem_zalloc(sizeof(*s));
 	*out = NULL;
 	if (!s)
 		return err_set(e, VHDX_E_NOMEM, "out of memory");
@@ -67,14 +68,14 @@ int jobs_create(struct evloop *loop, struct jobs **out, struct vhdx_err *e)
 		 evloop_add(loop, &s->ev, EPOLLIN, e);
 	s->watched = !rc;
 	if (rc) {
-		jobs_destroy(s);
+		errands_destroy(s);
 		return rc;
 	}
 	*out = s;
 	return 0;
 }
 
-void jobs_destroy(struct jobs *s)
+void errands_destroy(struct errands *s)
 {
 	if (!s)
 		return;
@@ -91,14 +92,14 @@ void jobs_destroy(struct jobs *s)
 	mem_free(s);
 }
 
-int job_start(struct jobs *s, struct job *j, struct vhdx_err *e)
+int errand_start(struct errands *s, struct errand *w, struct vhdx_err *e)
 {
-	if (s->cnt == JOBS_MAX)
+	if (s->cnt == ERRANDS_MAX)
 		return err_set(e, VHDX_E_BUSY, "%u orders are under way: try "
-			       "again when one of them is done", JOBS_MAX);
-	j->jobs = s;
-	j->next = NULL;
-	int en = pthread_create(&j->thread, NULL, run, j);
+			       "again when one of them is done", ERRANDS_MAX);
+	w->errands = s;
+	w->next = NULL;
+	int en = pthread_create(&w->thread, NULL, run, w);
 	if (en)
 		return err_sys(e, en, "a thread for the order");
 	s->cnt++;
