@@ -20,6 +20,7 @@ struct client {
 	size_t in_len;
 	char in[CTL_LINE_LEN];
 	struct ctl_call *call; /* under way */
+	bool at_it;	       /* in answer_lines() */
 	char *out;	       /* not yet sent */
 	size_t out_len, out_off;
 };
@@ -205,10 +206,14 @@ static void run(struct client *k, const char *line, size_t len)
 	json_decref(request);
 }
 
-/* One request at a time: the next line waits until the answer is sent. */
+/* One request at a time: the next line waits until the answer is sent. Not once
+ * more from inside: the depth is not the client's to choose. */
 static void answer_lines(struct client *k)
 {
 	char *lf;
+	if (k->at_it)
+		return;
+	k->at_it = true;
 	while (k->ev.fd >= 0 && !k->out && !k->call &&
 	       (lf = memchr(k->in, '\n', k->in_len))) {
 		char line[CTL_LINE_LEN];
@@ -218,6 +223,7 @@ static void answer_lines(struct client *k)
 		memmove(k->in, lf + 1, k->in_len);
 		run(k, line, len);
 	}
+	k->at_it = false;
 	if (k->ev.fd >= 0 && k->call)
 		wait_for(k, 0);
 }

@@ -44,7 +44,7 @@ static void on_ready(void *arg, uint32_t events)
 	struct errand *w = s->ready, *next;
 	s->ready = NULL;
 	pthread_mutex_unlock(&s->lock);
-	for (; w; j = next) {
+	for (; w; w = next) {
 		next = w->next;
 		pthread_join(w->thread, NULL);
 		s->cnt--;
