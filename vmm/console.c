@@ -337,10 +337,12 @@ int console_open(const char *how, struct evloop *loop, void (*quit)(void *arg),
 }
 
 /* A reader that is there gets the rest, if he reads. */
-static void give_the_rest(struct console *c)
+void console_flush(struct console *c)
 {
 	char buf[4096];
 	ssize_t n;
+	if (!c)
+		return;
 	while (c->from_guest.ev.fd >= 0 &&
 	       (n = read(c->from_guest.ev.fd, buf, sizeof(buf))) > 0)
 		keep(c, buf, (size_t)n);
@@ -355,7 +357,7 @@ void console_close(struct console *c)
 {
 	if (!c)
 		return;
-	give_the_rest(c);
+	console_flush(c);
 	drop(c, &c->in);
 	drop(c, &c->out);
 	drop(c, &c->listen);

@@ -20,7 +20,8 @@ struct vhdx_err;
 int console_open(const char *how, struct evloop *loop, void (*quit)(void *arg),
 		 void *arg, struct console **out,
 		 struct vhdx_err *e) must_check;
-/* Gives out what the guest has written last. NULL allowed. */
+/* Gives out what the guest has written last. Both: NULL allowed. */
+void console_flush(struct console *c);
 void console_close(struct console *c);
 
 /* For vm_console(). Borrowed, non-blocking. */

@@ -228,16 +228,6 @@ static int make_doors(struct machine *m, struct signals *s, struct vhdx_err *e)
 	return evloop_add(m->loop, &s->ev, EPOLLIN, e);
 }
 
-/* The serial port lets go of its descriptors before they are closed. */
-static void end_console(struct machine *m)
-{
-	struct vhdx_err err;
-	if (m->vm && vm_console(m->vm, -1, -1, &err))
-		say_err(m->conf->name, &err);
-	console_close(m->console);
-	m->console = NULL;
-}
-
 /* The first error is told and makes the status; the others are told. */
 static int unmake(struct machine *m, int status)
 {
@@ -248,10 +238,10 @@ static int unmake(struct machine *m, int status)
 		int worse = say_err(m->conf->name, &err);
 		status = status ? status : worse;
 	}
-	end_console(m);
 	bus_destroy(m->bus);
 	hyperv_destroy(m->hyperv);
 	vm_destroy(m->vm);
+	console_close(m->console); /* which the VM had the ends of */
 	evloop_destroy(m->loop);
 	return status;
 }
@@ -274,7 +264,7 @@ static int run_machine(const struct conf *c, int signal_fd)
 	}
 	int status = STATUS_OK;
 	if (rc) {
-		end_console(&m); /* what was said last comes first */
+		console_flush(m.console); /* what the guest said comes first */
 		status = say_err(NULL, &err);
 	}
 	return unmake(&m, status);

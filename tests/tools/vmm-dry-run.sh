@@ -37,7 +37,7 @@ says err "nothing.vhdx"
 hold child.avhdx
 status 4 vmm run --dry-run --kernel bz --disk child.avhdx
 says err "child.avhdx"
-says err "in use by process $holder"
+says err "by process $holder"
 release
 mv base.vhdx moved.vhdx
 status 3 vmm run --dry-run --kernel bz --disk child.avhdx

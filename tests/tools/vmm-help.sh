@@ -7,7 +7,7 @@
 vmm run --help >run
 vmm ctl --help >ctl
 options=$(sed -n 's/^  \(--[a-z-]*\).*/\1/p' run)
-orders=$(sed -n 's/^  \([a-z-]*\) .*/\1/p' ctl)
+orders=$(sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p' ctl)
 [ "$(echo "$options" | wc -l)" -ge 11 ] || fail "too few options: $options"
 [ "$(echo "$orders" | wc -l)" -ge 10 ] || fail "too few orders: $orders"
 for word in $options $orders; do

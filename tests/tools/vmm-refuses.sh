@@ -20,7 +20,7 @@ status 4 run --disk child.avhdx --disk base.vhdx,force
 says err "base.vhdx"
 hold other.vhdx
 status 4 run --disk child.avhdx --disk other.vhdx
-says err "in use by process $holder"
+says err "by process $holder"
 release
 sound child.avhdx other.vhdx
 dd if=/dev/urandom of=other.vhdx bs=64K count=32 conv=notrunc status=none
