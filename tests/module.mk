@@ -22,7 +22,8 @@ endif
 # And under other names, test_vmm_*.c; booting wants the ACPI tables, so iasl.
 vmm_PLAIN := serial rtc io evloop
 vmm_BOOT := boot boot_load acpi
-vmm_JSON := conf conf_disk conf_json instance
+vmm_JSON := conf conf_disk conf_json instance client console ctl errand say \
+	term usock
 ifneq ($(shell uname -m),x86_64)
 unit_NAMES := $(filter-out vmm_%,$(unit_NAMES))
 vmm_PLAIN :=

@@ -30,12 +30,7 @@ vmm_LACKS := $(strip $(foreach p,$(vmm_PKGS),$(if \
 	$(if $(filter x86_64,$(shell uname -m)),,x86-64))
 ifeq ($(vmm_LACKS),)
 HEADERS += $(sort $(wildcard vmm/*.h))
-# Until all rooms are there.
-vmm_NEEDS := vmm/main.c vmm/vm.c vmm/vcpu.c vmm/bus.c vmm/hyperv.c \
-	storvsp/storvsp.c storvsp/scsi.c vmbus/server.c vmbus/chan.c
-ifeq ($(words $(vmm_NEEDS)),$(words $(wildcard $(vmm_NEEDS))))
 PROGRAMS += $(B)/bin/vmm
-endif
 else
 $(call left_out,vmm is left out: missing $(vmm_LACKS))
 endif
