@@ -19,10 +19,12 @@ static const struct io_dev *find(const struct io *io, unsigned port)
 }
 
 static void access_byte(const struct io *io, unsigned port, bool write,
-			uint8_t *data)
+			uint8_t *data, unsigned size)
 {
 	const struct io_dev *d = find(io, port);
 
+	if (d && d->narrow && size != 1)
+		d = NULL;
 	if (write && d)
 		d->write(d->arg, port - d->first, *data);
 	else if (!write)
@@ -34,5 +36,5 @@ void io_access(const struct io *io, unsigned port, bool write, uint8_t *data,
 {
 	for (unsigned i = 0; i < cnt; i++)
 		for (unsigned at = 0; at < size; at++)
-			access_byte(io, port + at, write, data++);
+			access_byte(io, port + at, write, data++, size);
 }

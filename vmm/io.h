@@ -18,6 +18,7 @@ struct io_dev {
 	uint8_t (*read)(void *arg, unsigned off); /* [vCPU threads] */
 	void (*write)(void *arg, unsigned off, uint8_t value);
 	void *arg;
+	bool narrow; /* hears single bytes only; wider ones pass by */
 };
 
 struct io {

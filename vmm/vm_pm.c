@@ -68,11 +68,13 @@ void vm_pm_create(struct vm_pm *pm, struct io *io, void (*off)(void *arg),
 		  void (*reset)(void *arg), void *arg)
 {
 	const struct io_dev dev[] = {
-		{ ACPI_SLEEP_PORT, ACPI_SLEEP_PORTS, read_zero, write_sleep,
-		  pm },
-		{ ACPI_RESET_PORT, 1, read_zero, write_reset, pm },
-		{ KBD_PORT, 1, read_zero, write_kbd, pm },
-		{ RTC_PORT, 2, read_rtc, write_rtc, pm },
+		{ ACPI_SLEEP_PORT, ACPI_SLEEP_PORTS, read_zero, write_sleep, pm,
+		  false },
+		/* Narrow: amid the four bytes by which PCI devices are
+		 * addressed. */
+		{ ACPI_RESET_PORT, 1, read_zero, write_reset, pm, true },
+		{ KBD_PORT, 1, read_zero, write_kbd, pm, false },
+		{ RTC_PORT, 2, read_rtc, write_rtc, pm, false },
 	};
 
 	pm->off = off;

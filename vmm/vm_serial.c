@@ -217,7 +217,7 @@ int vm_serial_create(struct vm_serial *s, int vm_fd, struct evloop *loop,
 		     struct io *io, struct vhdx_err *e)
 {
 	struct io_dev dev = { VM_SERIAL_PORT, SERIAL_REGS, port_read,
-			      port_write, s };
+			      port_write, s, false };
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 
 	if (fd < 0)

@@ -98,7 +98,8 @@ static void wide_accesses_are_bytes_and_nobody_reads_as_ones(void)
 	struct io io = { .cnt = 0 };
 	uint8_t data[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
 
-	io_add(&io, &(struct io_dev){ 0x100, 4, dev_read, dev_write, NULL });
+	io_add(&io, &(struct io_dev){ 0x100, 4, dev_read, dev_write, NULL,
+				       false });
 	io_access(&io, 0x102, true, data, 4, 1); /* half of it is beyond */
 	T_EQ_U64(last[2], 1);
 	T_EQ_U64(last[3], 2);
@@ -108,12 +109,32 @@ static void wide_accesses_are_bytes_and_nobody_reads_as_ones(void)
 	T_TRUE(memcmp(data, "\xff\xff\xff\xff", 4) == 0);
 }
 
+/* A PCI address must not pull the reset line. */
+static void a_narrow_port_hears_single_bytes_only(void)
+{
+	struct io io = { .cnt = 0 };
+	uint8_t data[4] = { 9, 9, 9, 9 };
+
+	io_add(&io, &(struct io_dev){ 0xcf9, 1, dev_read, dev_write, NULL,
+				      true });
+	last[0] = 0;
+	io_access(&io, 0xcf8, true, data, 4, 1);
+	io_access(&io, 0xcf8, true, data, 2, 1);
+	T_EQ_U64(last[0], 0);
+	io_access(&io, 0xcf8, false, data, 4, 1);
+	T_EQ_U64(data[1], 0xff);
+	data[0] = 6;
+	io_access(&io, 0xcf9, true, data, 1, 1);
+	T_EQ_U64(last[0], 6);
+}
+
 static const struct t_test tests[] = {
 	T_TEST(date_and_time_are_bcd_in_utc),
 	T_TEST(a_second_that_passes_does_not_tear_the_time),
 	T_TEST(minutes_alone_are_not_from_yesterday),
 	T_TEST(the_guest_cannot_set_it_but_has_memory),
 	T_TEST(wide_accesses_are_bytes_and_nobody_reads_as_ones),
+	T_TEST(a_narrow_port_hears_single_bytes_only),
 	T_END
 };
 const struct t_suite t_suite_vmm_rtc = { "vmm_rtc", tests };
