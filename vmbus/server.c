@@ -209,7 +209,7 @@ static void on_request_offers(struct vmbus_server *s, const struct proto_in *m)
 	list_for_each(it, &s->devs) {
 		struct server_dev *d = list_entry(it, struct server_dev, node);
 
-		if (!d->leaving && d->primary.known == KNOWN_NOT)
+		if (d->primary.known == KNOWN_NOT)
 			schan_offer(s, &d->primary);
 	}
 	job_add(s, &s->all_offers);

@@ -37,6 +37,7 @@ struct seen {
 	struct {
 		bool there, rescinded;
 	} dev[DEVS];
+	uint32_t last;	 /* the highest relid that was named */
 	bool silent; /* since a reset */
 };
 
@@ -44,7 +45,7 @@ static struct seen seen;
 
 static bool all_shut(void)
 {
-	for (unsigned i = 0; i <= VMBUS_RELID_MAX; i++)
+	for (unsigned i = 0; i <= seen.last; i++)
 		if (seen.chan[i].vsp != SHUT)
 			return false;
 	return true;
@@ -52,7 +53,7 @@ static bool all_shut(void)
 
 static void forget(void)
 {
-	for (unsigned i = 0; i <= VMBUS_RELID_MAX; i++)
+	for (unsigned i = 0; i <= seen.last; i++)
 		seen.chan[i].known = false;
 }
 
@@ -60,7 +61,7 @@ static void forget(void)
 
 static void torn(uint32_t id)
 {
-	for (unsigned i = 0; i <= VMBUS_RELID_MAX; i++)
+	for (unsigned i = 0; i <= seen.last; i++)
 		ASSERT(seen.chan[i].vsp == SHUT || !seen.chan[i].marked ||
 		       seen.chan[i].ring != id);
 }
@@ -77,6 +78,8 @@ static void sent(const struct vmbus_action *a)
 		ASSERT(relid && relid <= VMBUS_RELID_MAX);
 		ASSERT(!seen.chan[relid].known);
 		seen.chan[relid].known = true;
+		if (relid > seen.last)
+			seen.last = relid;
 		break;
 	case PROTO_TORNDOWN:
 		torn(get_le32(a->msg + 8));
@@ -110,7 +113,7 @@ static void gone(const struct vmbus_action *a)
 	unsigned dev = (unsigned)(uintptr_t)a->dev - 1;
 
 	ASSERT(dev < DEVS && seen.dev[dev].rescinded);
-	for (unsigned i = 0; i <= VMBUS_RELID_MAX; i++)
+	for (unsigned i = 0; i <= seen.last; i++)
 		ASSERT(seen.chan[i].vsp == SHUT || seen.chan[i].dev != dev);
 	memset(&seen.dev[dev], 0, sizeof(seen.dev[dev]));
 }
@@ -143,7 +146,6 @@ static bool listen_once(void)
 		ASSERT(a.text[0] && strlen(a.text) < 160);
 		break;
 	}
-	server_audit(seen.s);
 	return true;
 }
 
@@ -155,6 +157,7 @@ static void post(const struct guest_msg *m, uint32_t conn)
 
 	while (listen_once())
 		;
+	server_audit(seen.s);
 	ASSERT(vmbus_server_ready(seen.s));
 	vmbus_server_message(seen.s, conn, m->p, m->len);
 	seen.silent = false;
@@ -308,7 +311,7 @@ static void finish(void)
 	do {
 		while (listen_once())
 			;
-		for (uint32_t i = 0; i <= VMBUS_RELID_MAX; i++)
+		for (uint32_t i = 0; i <= seen.last; i++)
 			answer(i, true);
 	} while (!vmbus_server_ready(seen.s));
 	ASSERT(all_shut() && !vmbus_server_open_cnt(seen.s));
@@ -323,7 +326,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (len > 4096)
 		return 0;
-	memset(&seen, 0, sizeof(seen));
+	memset(seen.chan, 0, sizeof(seen.chan[0]) * (seen.last + 1));
+	memset(seen.dev, 0, sizeof(seen.dev));
+	seen.last = 0;
+	seen.silent = false;
 	ASSERT(vmbus_server_create(VPS, &seen.s, NULL) == 0);
 	while (in.len) {
 		uint8_t op = fuzz_u8(&in);

@@ -41,8 +41,8 @@ static void refused_open_is_answered_and_may_be_tried_again(void)
 static void open_with_what_is_no_pair_of_rings_is_refused(void)
 {
 	static const uint64_t two[] = { 4096, 7, 4096, 8 };
-	static const uint64_t odd[] = { 4095, 7 }, off[] = { 1ull << 32 | 8191,
-							     7, 8 };
+	static const uint64_t odd[] = { 8191, 7, 8 };
+	static const uint64_t off[] = { UINT64_C(1) << 32 | 4096, 7, 8 };
 	static const uint32_t to_host[] = { 0, 4, 5, UINT32_MAX };
 
 	t_bus_ringed(&b);
@@ -50,7 +50,7 @@ static void open_with_what_is_no_pair_of_rings_is_refused(void)
 		T_MSG(&b, guest_open(1, 7, 100, to_host[i], 0),
 		      "TELL; result 1 7 no");
 	T_MSG(&b, guest_gpadl_raw(1, 1, 32, 2, two, 4), "created 1 1 ok");
-	T_MSG(&b, guest_gpadl_raw(1, 2, 16, 1, odd, 2), "created 1 2 ok");
+	T_MSG(&b, guest_gpadl_raw(1, 2, 24, 1, odd, 3), "created 1 2 ok");
 	T_MSG(&b, guest_gpadl_raw(1, 3, 24, 1, off, 3), "created 1 3 ok");
 	T_MSG(&b, guest_gpadl(1, 4, 60, 0), "");
 	for (uint32_t id = 1; id <= 5; id++) /* 5: there is none */

@@ -245,6 +245,22 @@ static void unload_drops_what_was_to_be_answered(void)
 	t_bus_end(&b);
 }
 
+static void teardown_overtaken_by_an_unload_is_not_answered(void)
+{
+	t_bus_open(&b);
+	t_bus_offer(&b, 2);
+	T_SAYS(&b, "offer 2/0");
+	t_bus_open_more(&b, 2, 200);
+	T_MSG(&b, CLOSE, "CLOSE 1");
+	T_MSG(&b, TEAR, "");
+	T_MSG(&b, UNLOAD, "CLOSE 2");
+	t_bus_closed(&b, 1);
+	T_SAYS(&b, "");
+	t_bus_closed(&b, 2);
+	T_SAYS(&b, "unloaded");
+	t_bus_end(&b);
+}
+
 static void while_unloading_messages_are_told_only(void)
 {
 	t_bus_open(&b);
@@ -458,6 +474,15 @@ static void new_guest_waits_for_the_close_of_the_old_ones_channels(void)
 	t_bus_end(&b);
 }
 
+static void reset_forgets_where_the_guest_was(void)
+{
+	t_bus_begin(&b);
+	T_MSG(&b, guest_contact(V5_3, 3), "@3.2 version 5.3 4");
+	t_bus_reset(&b);
+	T_MSG(&b, UNLOAD, "unloaded");
+	t_bus_end(&b);
+}
+
 static void reset_lets_rescinded_devices_go(void)
 {
 	t_bus_open(&b);
@@ -520,6 +545,7 @@ static const struct t_test tests[] = {
 	T_TEST(unload_waits_for_an_opening_channel),
 	T_TEST(unload_waits_for_a_refusal),
 	T_TEST(unload_drops_what_was_to_be_answered),
+	T_TEST(teardown_overtaken_by_an_unload_is_not_answered),
 	T_TEST(while_unloading_messages_are_told_only),
 	T_TEST(unload_without_a_connection_is_answered),
 	T_TEST(after_unload_everything_begins_anew),
@@ -537,6 +563,7 @@ static const struct t_test tests[] = {
 	T_TEST(reset_forgets_an_opening_after_a_close),
 	T_TEST(reset_while_unloading_answers_nothing),
 	T_TEST(new_guest_waits_for_the_close_of_the_old_ones_channels),
+	T_TEST(reset_forgets_where_the_guest_was),
 	T_TEST(reset_lets_rescinded_devices_go),
 	T_TEST(reset_without_a_guest_changes_nothing),
 	T_TEST(many_lives_leave_nothing_behind),

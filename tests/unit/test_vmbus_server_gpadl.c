@@ -137,7 +137,7 @@ static void ranges_that_do_not_fit_are_refused(void)
 		{ 1, 2, { RANGE(0, 5), 1 } },
 		{ 1, 2, { RANGE(4096, 1), 1 } },
 		{ 1, 2, { RANGE(4097, 0), 1 } },
-		{ 1, 2, { RANGE(1, 4096), 1 } },
+		{ 1, 3, { RANGE(1, 4096), 1, 2 } },
 		{ 1, 2, { UINT64_MAX, 1 } },
 		{ 1, 2, { RANGE(UINT32_MAX, 0), 1 } },
 		{ 1, 3, { RANGE(4096, 0), 1, 2 } },
