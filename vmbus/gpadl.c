@@ -138,7 +138,7 @@ uint32_t gpadl_begin(struct gpadl_set *set, struct server_chan *chan,
 	g->range_cnt = m->range_cnt;
 	g->page_cnt = page_cnt;
 	g->word_cnt = word_cnt;
-	job_init(&g->torn, JOB_TORN);
+	due_init(&g->torn, DUE_TORN);
 	list_add_tail(bucket(set, g->id), &g->node);
 	set->cnt++;
 	set->page_cnt += page_cnt;

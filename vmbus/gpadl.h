@@ -11,7 +11,7 @@
 #ifndef GPADL_H
 #define GPADL_H
 
-#include "job.h"
+#include "due.h"
 #include "proto.h"
 
 struct server_chan;
@@ -27,7 +27,7 @@ struct gpadl {
 	uint32_t id;
 	enum gpadl_state state;
 	struct server_chan *chan; /* whose; NULL: its channel is gone */
-	struct job torn; /* TORNDOWN is on its way */
+	struct due torn; /* TORNDOWN is on its way */
 	uint16_t range_cnt;
 	uint32_t page_cnt; /* of all ranges */
 	uint32_t word_cnt, got_cnt;

@@ -40,20 +40,20 @@ static bool chan_init(struct vmbus_server *s, struct server_dev *d,
 	c->dev = d;
 	c->sub_index = sub_index;
 	list_init(&c->node);
-	job_init(&c->notice, JOB_OFFER);
-	job_init(&c->order, JOB_OPEN);
-	job_init(&c->result, JOB_RESULT);
-	job_init(&c->retarget, JOB_RETARGET);
+	due_init(&c->notice, DUE_OFFER);
+	due_init(&c->order, DUE_OPEN);
+	due_init(&c->result, DUE_RESULT);
+	due_init(&c->retarget, DUE_RETARGET);
 	c->relid = relid_take(s, c);
 	return c->relid;
 }
 
-static void drop_jobs(struct server_chan *c)
+static void drop_due(struct server_chan *c)
 {
-	job_drop(&c->notice);
-	job_drop(&c->order);
-	job_drop(&c->result);
-	job_drop(&c->retarget);
+	due_drop(&c->notice);
+	due_drop(&c->order);
+	due_drop(&c->result);
+	due_drop(&c->retarget);
 }
 
 /* ---- ends --------------------------------------------------------------- */
@@ -65,8 +65,8 @@ static void sdev_settle(struct vmbus_server *s, struct server_dev *d)
 
 	if (d->leaving && list_empty(&d->subs) && c->vsp == VSP_SHUT &&
 	    (c->known == KNOWN_NOT || c->known == KNOWN_FORGOTTEN) &&
-	    !job_waits(&d->gone))
-		job_add(s, &d->gone);
+	    !due_waits(&d->gone))
+		due_add(s, &d->gone);
 }
 
 /* I3: c may have come to its end. Frees a subchannel then. */
@@ -81,7 +81,7 @@ static void settle(struct vmbus_server *s, struct server_chan *c)
 	if (c->sub_index) {
 		s->by_relid[c->relid] = NULL;
 		list_del(&c->node);
-		drop_jobs(c);
+		drop_due(c);
 		mem_free(c);
 	}
 	sdev_settle(s, d);
@@ -93,19 +93,19 @@ void schan_offer(struct vmbus_server *s, struct server_chan *c)
 {
 	ASSERT(c->known == KNOWN_NOT);
 	c->known = KNOWN_OFFERED;
-	c->notice.kind = JOB_OFFER;
-	job_add(s, &c->notice);
+	c->notice.kind = DUE_OFFER;
+	due_add(s, &c->notice);
 }
 
 void schan_rescind(struct vmbus_server *s, struct server_chan *c)
 {
-	if (c->known == KNOWN_OFFERED && job_waits(&c->notice)) {
-		job_drop(&c->notice); /* it has never heard of it */
+	if (c->known == KNOWN_OFFERED && due_waits(&c->notice)) {
+		due_drop(&c->notice); /* it has never heard of it */
 		c->known = KNOWN_NOT;
 	} else if (c->known == KNOWN_OFFERED) {
 		c->known = KNOWN_RESCINDED;
-		c->notice.kind = JOB_RESCIND;
-		job_add(s, &c->notice);
+		c->notice.kind = DUE_RESCIND;
+		due_add(s, &c->notice);
 	}
 	settle(s, c);
 }
@@ -121,7 +121,7 @@ void schan_forget_all(struct vmbus_server *s)
 {
 	struct list *it, *nx;
 
-	job_drop_guest(s);
+	due_drop_guest(s);
 	for (uint32_t i = 1; i <= VMBUS_RELID_MAX; i++)
 		if (s->by_relid[i])
 			s->by_relid[i]->known = KNOWN_NOT;
@@ -144,10 +144,10 @@ bool schan_holds(const struct server_chan *c, const struct gpadl *g)
 }
 
 static void order(struct vmbus_server *s, struct server_chan *c,
-		  enum job_kind kind)
+		  enum due_kind kind)
 {
 	c->order.kind = kind;
-	job_add(s, &c->order);
+	due_add(s, &c->order);
 }
 
 void schan_open(struct vmbus_server *s, struct server_chan *c,
@@ -162,7 +162,7 @@ void schan_open(struct vmbus_server *s, struct server_chan *c,
 	c->cur = *req;
 	c->vsp = VSP_OPENING;
 	s->busy_cnt++;
-	order(s, c, JOB_OPEN);
+	order(s, c, DUE_OPEN);
 }
 
 static void shut_one(struct vmbus_server *s, struct server_chan *c)
@@ -174,15 +174,15 @@ static void shut_one(struct vmbus_server *s, struct server_chan *c)
 		break;
 	case VSP_OPENING:
 		c->vsp = VSP_ABANDONED;
-		if (!job_waits(&c->order))
+		if (!due_waits(&c->order))
 			break;
-		job_drop(&c->order); /* the VSP has never heard of it */
+		due_drop(&c->order); /* the VSP has never heard of it */
 		c->vsp = VSP_SHUT;
 		s->busy_cnt--;
 		break;
 	case VSP_OPEN:
 		c->vsp = VSP_CLOSING;
-		order(s, c, JOB_CLOSE);
+		order(s, c, DUE_CLOSE);
 		break;
 	case VSP_REOPEN:
 		c->vsp = VSP_CLOSING;
@@ -212,7 +212,7 @@ static void let_go(struct vmbus_server *s, struct server_chan *c,
 {
 	if (ring->state == GPADL_TEARING && !schan_holds(c, ring) &&
 	    s->conn != CONN_LEAVING)
-		job_add(s, &ring->torn); /* I1 */
+		due_add(s, &ring->torn); /* I1 */
 	if (c->vsp != VSP_SHUT)
 		return;
 	s->busy_cnt--;
@@ -225,16 +225,16 @@ void vmbus_server_opened(struct vmbus_server *s, uint32_t relid, bool ok)
 {
 	struct server_chan *c = chan_at(s, relid);
 
-	ASSERT(c && !job_waits(&c->order));
+	ASSERT(c && !due_waits(&c->order));
 	ASSERT(c->vsp == VSP_OPENING || c->vsp == VSP_ABANDONED);
 	if (c->vsp == VSP_OPENING) {
 		c->result_id = c->cur.open_id;
 		c->result_status = ok ? PROTO_OK : PROTO_FAILED;
-		job_add(s, &c->result);
+		due_add(s, &c->result);
 		c->vsp = VSP_OPEN;
 	} else if (ok) {
 		c->vsp = VSP_CLOSING;
-		order(s, c, JOB_CLOSE);
+		order(s, c, DUE_CLOSE);
 	}
 	if (ok)
 		return;
@@ -247,13 +247,13 @@ void vmbus_server_closed(struct vmbus_server *s, uint32_t relid)
 	struct server_chan *c = chan_at(s, relid);
 	struct gpadl *ring;
 
-	ASSERT(c && !job_waits(&c->order));
+	ASSERT(c && !due_waits(&c->order));
 	ASSERT(c->vsp == VSP_CLOSING || c->vsp == VSP_REOPEN);
 	ring = c->cur.ring;
 	if (c->vsp == VSP_REOPEN) {
 		c->cur = c->next;
 		c->vsp = VSP_OPENING;
-		order(s, c, JOB_OPEN);
+		order(s, c, DUE_OPEN);
 	} else {
 		c->vsp = VSP_SHUT;
 	}
@@ -286,7 +286,7 @@ int vmbus_server_offer(struct vmbus_server *s, const struct vmbus_offer *o,
 		return err_set(e, VHDX_E_NOMEM, "offering a device");
 	d->offer = *o;
 	list_init(&d->subs);
-	job_init(&d->gone, JOB_GONE);
+	due_init(&d->gone, DUE_GONE);
 	if (!chan_init(s, d, &d->primary, 0)) {
 		mem_free(d);
 		return err_set(e, VHDX_E_NOSPC, "all %u channels of the VM "
@@ -359,11 +359,11 @@ void sdev_free_all(struct vmbus_server *s)
 			struct server_chan *c =
 				list_entry(sub, struct server_chan, node);
 
-			drop_jobs(c);
+			drop_due(c);
 			mem_free(c);
 		}
-		drop_jobs(&d->primary);
-		job_drop(&d->gone);
+		drop_due(&d->primary);
+		due_drop(&d->gone);
 		mem_free(d);
 	}
 }

@@ -42,7 +42,7 @@
  *  I5  After a connection has ended nothing is sent to its guest but the
  *      answer to how it ended; after a reset, nothing at all.
  *  I6  What a guest makes the server remember is bounded: the GPADLs (G1) and
- *      one reply. A message may queue jobs, but these are in what exists.
+ *      one reply. What a message makes due is noted in what exists.
  *  I7  Subchannels are rescinded before their primary, and with its close.
  *  I8  VMBUS_GONE comes when guest and VSPs have forgotten every channel of
  *      the device; it is the last that is heard of it.
@@ -74,10 +74,10 @@ int vmbus_server_create(unsigned vp_cnt, struct vmbus_server **out,
 	s->sint = SINT_DEFAULT;
 	s->tells_left = SERVER_TELLS;
 	list_init(&s->devs);
-	list_init(&s->jobs);
-	job_init(&s->reply, JOB_REPLY);
-	job_init(&s->all_offers, JOB_ALL_OFFERS);
-	job_init(&s->tell, JOB_TELL);
+	list_init(&s->queue);
+	due_init(&s->reply, DUE_REPLY);
+	due_init(&s->all_offers, DUE_ALL_OFFERS);
+	due_init(&s->tell, DUE_TELL);
 	gpadl_set_init(&s->gpadls);
 	*out = s;
 	return 0;
@@ -129,7 +129,7 @@ static void greet(struct vmbus_server *s)
 		s->conn = CONN_CONNECTED;
 		s->version = m->version;
 	}
-	job_reply(s, proto_put_version(s->reply_msg, good,
+	due_reply(s, proto_put_version(s->reply_msg, good,
 				       old ? VMBUS_CONN_OLD : VMBUS_CONN_NEW,
 				       m->version >= PROTO_V(5, 3) &&
 					       m->features));
@@ -146,7 +146,7 @@ void server_left(struct vmbus_server *s)
 	if (next == NEXT_CONTACT)
 		greet(s);
 	else if (next == NEXT_UNLOADED)
-		job_reply(s, proto_put_bare(s->reply_msg, PROTO_UNLOADED));
+		due_reply(s, proto_put_bare(s->reply_msg, PROTO_UNLOADED));
 }
 
 /* When leaving already, the latest wish counts. */
@@ -163,7 +163,7 @@ static void leave(struct vmbus_server *s, enum conn_next next)
 void vmbus_server_reset(struct vmbus_server *s)
 {
 	if (s->conn == CONN_AWAY)
-		job_drop_guest(s);
+		due_drop_guest(s);
 	else
 		leave(s, NEXT_NOTHING);
 	s->vp = 0;
@@ -174,7 +174,7 @@ void vmbus_server_reset(struct vmbus_server *s)
 static void on_contact(struct vmbus_server *s, const struct proto_in *m)
 {
 	if (m->vp >= s->vp_cnt || m->sint > 15) {
-		job_tell(s, "INITIATE_CONTACT: to be answered at processor %u, "
+		due_tell(s, "INITIATE_CONTACT: to be answered at processor %u, "
 			 "SINT %u, which is not there", m->vp, m->sint);
 		return;
 	}
@@ -186,7 +186,7 @@ static void on_contact(struct vmbus_server *s, const struct proto_in *m)
 		return;
 	}
 	if (s->busy_cnt)
-		job_tell(s, "a guest connects while %u channels of the one "
+		due_tell(s, "a guest connects while %u channels of the one "
 			 "before are open: they are closed", s->busy_cnt);
 	leave(s, NEXT_CONTACT);
 }
@@ -195,7 +195,7 @@ static void on_unload(struct vmbus_server *s, const struct proto_in *m)
 {
 	(void)m;
 	if (s->conn == CONN_AWAY)
-		job_reply(s, proto_put_bare(s->reply_msg, PROTO_UNLOADED));
+		due_reply(s, proto_put_bare(s->reply_msg, PROTO_UNLOADED));
 	else
 		leave(s, NEXT_UNLOADED);
 }
@@ -212,12 +212,12 @@ static void on_request_offers(struct vmbus_server *s, const struct proto_in *m)
 		if (d->primary.known == KNOWN_NOT)
 			schan_offer(s, &d->primary);
 	}
-	job_add(s, &s->all_offers);
+	due_add(s, &s->all_offers);
 }
 
 static void on_tl_connect(struct vmbus_server *s, const struct proto_in *m)
 {
-	job_reply(s, proto_put_tl_result(s->reply_msg, m->endpoint,
+	due_reply(s, proto_put_tl_result(s->reply_msg, m->endpoint,
 					 PROTO_REFUSED));
 }
 
@@ -226,14 +226,14 @@ static void on_tl_connect(struct vmbus_server *s, const struct proto_in *m)
 static void answer_created(struct vmbus_server *s, uint32_t relid, uint32_t id,
 			   uint32_t status)
 {
-	job_reply(s, proto_put_result(s->reply_msg, PROTO_GPADL_CREATED, relid,
+	due_reply(s, proto_put_result(s->reply_msg, PROTO_GPADL_CREATED, relid,
 				      id, status));
 }
 
 static void gpadl_refused(struct vmbus_server *s, uint32_t relid, uint32_t id,
 			  uint32_t status, const char *why)
 {
-	job_tell(s, "GPADL %#x of channel %u is refused: %s", id, relid, why);
+	due_tell(s, "GPADL %#x of channel %u is refused: %s", id, relid, why);
 	answer_created(s, relid, id, status);
 }
 
@@ -259,7 +259,7 @@ static void on_gpadl_body(struct vmbus_server *s, const struct proto_in *m)
 	const char *why;
 
 	if (!g || g->state != GPADL_COMING) {
-		job_tell(s, "GPADL_BODY: no GPADL %#x waits for pages",
+		due_tell(s, "GPADL_BODY: no GPADL %#x waits for pages",
 			 m->gpadl);
 		return;
 	}
@@ -282,12 +282,12 @@ static void tear_down(struct vmbus_server *s, struct gpadl *g)
 		/* What a rescinded channel leaves out is not wrong. */
 		if (c->known == KNOWN_OFFERED && c->vsp != VSP_CLOSING &&
 		    c->vsp != VSP_ABANDONED)
-			job_tell(s, "GPADL %#x is torn down under its open "
+			due_tell(s, "GPADL %#x is torn down under its open "
 				 "channel %u: it is closed", g->id, c->relid);
 		schan_shut(s, c);
 	}
 	if (!schan_holds(c, g))
-		job_add(s, &g->torn); /* I1 */
+		due_add(s, &g->torn); /* I1 */
 }
 
 static void on_teardown(struct vmbus_server *s, const struct proto_in *m)
@@ -295,14 +295,14 @@ static void on_teardown(struct vmbus_server *s, const struct proto_in *m)
 	struct gpadl *g = gpadl_find(&s->gpadls, m->gpadl);
 
 	if (!g) {
-		job_tell(s, "GPADL_TEARDOWN: there is no GPADL %#x", m->gpadl);
-		job_reply(s, proto_put_id(s->reply_msg, PROTO_TORNDOWN,
+		due_tell(s, "GPADL_TEARDOWN: there is no GPADL %#x", m->gpadl);
+		due_reply(s, proto_put_id(s->reply_msg, PROTO_TORNDOWN,
 					  m->gpadl));
 	} else if (g->state == GPADL_TEARING) {
-		job_tell(s, "GPADL_TEARDOWN: GPADL %#x is being torn down",
+		due_tell(s, "GPADL_TEARDOWN: GPADL %#x is being torn down",
 			 m->gpadl);
 	} else if (g->chan->relid != m->relid) {
-		job_tell(s, "GPADL_TEARDOWN: GPADL %#x is of channel %u, "
+		due_tell(s, "GPADL_TEARDOWN: GPADL %#x is of channel %u, "
 			 "not %u", m->gpadl, g->chan->relid, m->relid);
 	} else {
 		tear_down(s, g);
@@ -348,8 +348,8 @@ static void on_open(struct vmbus_server *s, const struct proto_in *m)
 		schan_open(s, c, &req);
 		return;
 	}
-	job_tell(s, "OPEN of channel %u is refused: %s", m->relid, why);
-	job_reply(s, proto_put_result(s->reply_msg, PROTO_OPEN_RESULT,
+	due_tell(s, "OPEN of channel %u is refused: %s", m->relid, why);
+	due_reply(s, proto_put_result(s->reply_msg, PROTO_OPEN_RESULT,
 				      m->relid, m->open_id, PROTO_BAD_PARAM));
 }
 
@@ -358,13 +358,13 @@ static void on_close(struct vmbus_server *s, const struct proto_in *m)
 	struct server_chan *c = schan_known(s, m->relid);
 
 	if (!c) {
-		job_tell(s, "CLOSE: there is no channel %u", m->relid);
+		due_tell(s, "CLOSE: there is no channel %u", m->relid);
 		return;
 	}
 	/* A subchannel may have been closed with its primary. */
 	if ((c->vsp == VSP_SHUT || c->vsp == VSP_CLOSING) &&
 	    c->known == KNOWN_OFFERED)
-		job_tell(s, "CLOSE: channel %u is not open", m->relid);
+		due_tell(s, "CLOSE: channel %u is not open", m->relid);
 	schan_shut(s, c);
 }
 
@@ -374,19 +374,19 @@ static void on_modify(struct vmbus_server *s, const struct proto_in *m)
 	bool good = c && c->vsp == VSP_OPEN && m->vp < s->vp_cnt;
 
 	if (s->version < PROTO_V(4, 1)) {
-		job_tell(s, "MODIFYCHANNEL is not of version 4.0");
+		due_tell(s, "MODIFYCHANNEL is not of version 4.0");
 		return;
 	}
 	if (good) {
 		c->cur.vp = m->vp;
-		job_add(s, &c->retarget); /* before the guest relies on it */
+		due_add(s, &c->retarget); /* before the guest relies on it */
 	} else {
-		job_tell(s, "MODIFYCHANNEL of channel %u to processor %u is "
+		due_tell(s, "MODIFYCHANNEL of channel %u to processor %u is "
 			 "refused: it is not open, or there is no such "
 			 "processor", m->relid, m->vp);
 	}
 	if (s->version >= PROTO_V(5, 3))
-		job_reply(s, proto_put_modified(s->reply_msg, m->relid,
+		due_reply(s, proto_put_modified(s->reply_msg, m->relid,
 						good ? PROTO_OK
 						     : PROTO_BAD_PARAM));
 }
@@ -398,7 +398,7 @@ static void on_released(struct vmbus_server *s, const struct proto_in *m)
 	if (c)
 		schan_forget(s, c);
 	else
-		job_tell(s, "RELID_RELEASED: there is no channel %u",
+		due_tell(s, "RELID_RELEASED: there is no channel %u",
 			 m->relid);
 }
 
@@ -457,21 +457,21 @@ void vmbus_server_message(struct vmbus_server *s, uint32_t conn_id,
 
 	ASSERT(vmbus_server_ready(s));
 	if (conn_id != VMBUS_CONN_OLD && conn_id != VMBUS_CONN_NEW) {
-		job_tell(s, "a message to connection %u, where nobody listens",
+		due_tell(s, "a message to connection %u, where nobody listens",
 			 conn_id);
 		return;
 	}
 	if (len <= VMBUS_MESSAGE_MAX)
 		r = proto_decode(msg, len, &m);
 	if (r != PROTO_GOOD)
-		job_tell(s, "a message of type %u, %u bytes: %s", m.type, len,
+		due_tell(s, "a message of type %u, %u bytes: %s", m.type, len,
 			 r == PROTO_SHORT ? "that is no length for it"
 					  : "no guest sends that");
 	else if (!any_state(s, &m)) {
 		if (s->conn == CONN_CONNECTED || s->conn == CONN_OFFERED)
 			connected(s, &m);
 		else
-			job_tell(s, "a message of type %u without a "
+			due_tell(s, "a message of type %u without a "
 				 "connection", m.type);
 	}
 }

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 #include "server_priv.h"
 
-static void audit_job(const struct job *j, const struct list *jobs)
+static void audit_due(const struct due *d, const struct list *queue)
 {
 	const struct list *it;
 	unsigned cnt = 0;
 
-	list_for_each(it, jobs)
-		cnt += it == &j->node;
-	ASSERT(cnt == job_waits(j));
+	list_for_each(it, queue)
+		cnt += it == &d->node;
+	ASSERT(cnt == due_waits(d));
 }
 
-static void audit_jobs(const struct vmbus_server *s)
+static void audit_queue(const struct vmbus_server *s)
 {
 	bool away = s->conn == CONN_LEAVING;
 	const struct list *it;
 
-	audit_job(&s->reply, &s->jobs);
-	audit_job(&s->all_offers, &s->jobs);
-	audit_job(&s->tell, &s->jobs);
-	list_for_each(it, &s->jobs) {
-		const struct job *j = list_entry(it, const struct job, node);
+	audit_due(&s->reply, &s->queue);
+	audit_due(&s->all_offers, &s->queue);
+	audit_due(&s->tell, &s->queue);
+	list_for_each(it, &s->queue) {
+		const struct due *d = list_entry(it, const struct due, node);
 
-		ASSERT(!away || j->kind > JOB_OPEN); /* I5 */
-		ASSERT(s->conn != CONN_AWAY || j->kind == JOB_REPLY ||
-		       j->kind > JOB_OPEN);
+		ASSERT(!away || d->kind > DUE_OPEN); /* I5 */
+		ASSERT(s->conn != CONN_AWAY || d->kind == DUE_REPLY ||
+		       d->kind > DUE_OPEN);
 	}
 }
 
@@ -38,7 +38,7 @@ static void audit_ring(const struct vmbus_server *s,
 	ASSERT(r->ring->chan == c && r->ring->range_cnt == 1);
 	ASSERT(r->ring->state != GPADL_COMING && r->vp < s->vp_cnt);
 	ASSERT(r->to_host_cnt && r->to_host_cnt < r->ring->page_cnt);
-	ASSERT(!job_waits(&r->ring->torn)); /* I1 */
+	ASSERT(!due_waits(&r->ring->torn)); /* I1 */
 }
 
 static void audit_chan(const struct vmbus_server *s,
@@ -49,10 +49,10 @@ static void audit_chan(const struct vmbus_server *s,
 	ASSERT(c->relid && c->relid <= VMBUS_RELID_MAX);
 	ASSERT(s->by_relid[c->relid] == c); /* I3 */
 	ASSERT(here || c->known == KNOWN_NOT);
-	audit_job(&c->notice, &s->jobs);
-	audit_job(&c->order, &s->jobs);
-	audit_job(&c->result, &s->jobs);
-	audit_job(&c->retarget, &s->jobs);
+	audit_due(&c->notice, &s->queue);
+	audit_due(&c->order, &s->queue);
+	audit_due(&c->result, &s->queue);
+	audit_due(&c->retarget, &s->queue);
 	if (c->vsp != VSP_SHUT)
 		audit_ring(s, c, &c->cur);
 	if (c->vsp == VSP_REOPEN) {
@@ -61,13 +61,13 @@ static void audit_chan(const struct vmbus_server *s,
 		       c->known == KNOWN_RESCINDED);
 	}
 	/* I4 */
-	if (job_waits(&c->order))
-		ASSERT(c->order.kind == JOB_OPEN
+	if (due_waits(&c->order))
+		ASSERT(c->order.kind == DUE_OPEN
 			       ? c->vsp == VSP_OPENING
 			       : c->vsp == VSP_CLOSING || c->vsp == VSP_REOPEN);
 	ASSERT(here || c->vsp == VSP_SHUT || c->vsp == VSP_ABANDONED ||
 	       c->vsp == VSP_CLOSING);
-	ASSERT(!job_waits(&c->retarget) || c->vsp == VSP_OPEN);
+	ASSERT(!due_waits(&c->retarget) || c->vsp == VSP_OPEN);
 }
 
 /* I7: and a subchannel that nobody knows is there for its VSP's sake only. */
@@ -92,7 +92,7 @@ static void audit_dev(const struct vmbus_server *s, const struct server_dev *d,
 	const struct list *it;
 
 	audit_chan(s, p);
-	audit_job(&d->gone, &s->jobs);
+	audit_due(&d->gone, &s->queue);
 	ASSERT(!p->sub_index);
 	*cnt += 1;
 	*busy += p->vsp != VSP_SHUT;
@@ -106,7 +106,7 @@ static void audit_dev(const struct vmbus_server *s, const struct server_dev *d,
 	}
 	ASSERT(!d->leaving || p->known != KNOWN_OFFERED);
 	/* I8 */
-	ASSERT(job_waits(&d->gone) ==
+	ASSERT(due_waits(&d->gone) ==
 	       (d->leaving && list_empty(&d->subs) && p->vsp == VSP_SHUT &&
 		p->known != KNOWN_RESCINDED));
 }
@@ -128,13 +128,13 @@ static void audit_gpadls(const struct vmbus_server *s)
 			ASSERT(g->id % GPADL_BUCKETS == i);
 			ASSERT(g->got_cnt <= g->word_cnt);
 			ASSERT(g->page_cnt + g->range_cnt == g->word_cnt);
-			audit_job(&g->torn, &s->jobs);
+			audit_due(&g->torn, &s->queue);
 			ASSERT(g->chan || g->state == GPADL_TEARING);
-			ASSERT(!job_waits(&g->torn) ||
+			ASSERT(!due_waits(&g->torn) ||
 			       g->state == GPADL_TEARING);
 			/* Nothing is torn down that nobody waits for. */
 			ASSERT(g->state != GPADL_TEARING ||
-			       job_waits(&g->torn) ||
+			       due_waits(&g->torn) ||
 			       s->conn == CONN_LEAVING ||
 			       (g->chan && schan_holds(g->chan, g)));
 		}
@@ -149,7 +149,7 @@ void server_audit(const struct vmbus_server *s)
 	unsigned cnt = 0, busy = 0, relids = 0;
 	const struct list *it;
 
-	audit_jobs(s);
+	audit_queue(s);
 	audit_gpadls(s);
 	list_for_each(it, &s->devs)
 		audit_dev(s, list_entry(it, const struct server_dev, node),

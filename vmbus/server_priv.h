@@ -52,7 +52,7 @@ struct server_chan {
 	struct open_req cur;  /* unless VSP_SHUT */
 	struct open_req next; /* VSP_REOPEN */
 	uint32_t result_id, result_status;
-	struct job notice, order, result, retarget;
+	struct due notice, order, result, retarget;
 };
 
 struct server_dev {
@@ -61,7 +61,7 @@ struct server_dev {
 	bool leaving; /* rescinded */
 	struct list subs;
 	struct server_chan primary;
-	struct job gone;
+	struct due gone;
 };
 
 #define SERVER_TELLS 100u /* broken rules told from reset to reset */
@@ -79,22 +79,22 @@ struct vmbus_server {
 	uint32_t last_relid;
 	unsigned busy_cnt; /* channels not VSP_SHUT */
 	struct gpadl_set gpadls;
-	struct list jobs;
-	struct job reply, all_offers, tell;
+	struct list queue;
+	struct due reply, all_offers, tell;
 	uint8_t reply_msg[PROTO_OUT_MAX], out[PROTO_OUT_MAX];
 	uint32_t reply_len;
 	unsigned tells_left;
 	char text[160];
 };
 
-/* ---- job.c: the queue --------------------------------------------------- */
+/* ---- due.c: the queue --------------------------------------------------- */
 
-void job_add(struct vmbus_server *s, struct job *j);
+void due_add(struct vmbus_server *s, struct due *d);
 /* Whatever is meant for the guest is dropped. */
-void job_drop_guest(struct vmbus_server *s);
+void due_drop_guest(struct vmbus_server *s);
 /* The answer to the message in hand, made in reply_msg. */
-void job_reply(struct vmbus_server *s, uint32_t len);
-void job_tell(struct vmbus_server *s, const char *fmt, ...) printf_like(2, 3);
+void due_reply(struct vmbus_server *s, uint32_t len);
+void due_tell(struct vmbus_server *s, const char *fmt, ...) printf_like(2, 3);
 
 /* ---- schan.c: devices and channels -------------------------------------- */
 

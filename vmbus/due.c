@@ -7,36 +7,36 @@
 
 #define CONN_BASE 0x1000u /* of channels: apart from VMBUS_CONN_* */
 
-void job_add(struct vmbus_server *s, struct job *j)
+void due_add(struct vmbus_server *s, struct due *d)
 {
-	ASSERT(!job_waits(j));
-	list_add_tail(&s->jobs, &j->node);
+	ASSERT(!due_waits(d));
+	list_add_tail(&s->queue, &d->node);
 }
 
-void job_drop_guest(struct vmbus_server *s)
+void due_drop_guest(struct vmbus_server *s)
 {
 	struct list *it, *nx;
 
-	list_for_each_safe(it, nx, &s->jobs) {
-		struct job *j = list_entry(it, struct job, node);
+	list_for_each_safe(it, nx, &s->queue) {
+		struct due *d = list_entry(it, struct due, node);
 
-		if (j->kind <= JOB_RETARGET)
-			job_drop(j);
+		if (d->kind <= DUE_RETARGET)
+			due_drop(d);
 	}
 }
 
-void job_reply(struct vmbus_server *s, uint32_t len)
+void due_reply(struct vmbus_server *s, uint32_t len)
 {
 	s->reply_len = len;
-	job_add(s, &s->reply);
+	due_add(s, &s->reply);
 }
 
-void job_tell(struct vmbus_server *s, const char *fmt, ...)
+void due_tell(struct vmbus_server *s, const char *fmt, ...)
 {
 	va_list ap;
 	int len;
 
-	if (!s->tells_left || job_waits(&s->tell))
+	if (!s->tells_left || due_waits(&s->tell))
 		return;
 	va_start(ap, fmt);
 	len = vsnprintf(s->text, sizeof(s->text), fmt, ap);
@@ -44,10 +44,10 @@ void job_tell(struct vmbus_server *s, const char *fmt, ...)
 	if (!--s->tells_left && len > 0 && (size_t)len < sizeof(s->text))
 		snprintf(s->text + len, sizeof(s->text) - (size_t)len,
 			 "; no more of this is told before a reset");
-	job_add(s, &s->tell);
+	due_add(s, &s->tell);
 }
 
-/* ---- jobs become actions ------------------------------------------------ */
+/* ---- notes become actions ----------------------------------------------- */
 
 static void send(struct vmbus_server *s, struct vmbus_action *a,
 		 const uint8_t *msg, uint32_t len)
@@ -78,7 +78,7 @@ static uint32_t put_offer(uint8_t *p, const struct server_chan *c)
 static void do_notice(struct vmbus_server *s, struct vmbus_action *a,
 		      const struct server_chan *c)
 {
-	send(s, a, s->out, c->notice.kind == JOB_OFFER
+	send(s, a, s->out, c->notice.kind == DUE_OFFER
 			? put_offer(s->out, c)
 			: proto_put_id(s->out, PROTO_RESCIND, c->relid));
 }
@@ -88,7 +88,7 @@ static void do_order(struct vmbus_action *a, const struct server_chan *c)
 	a->relid = c->relid;
 	a->dev = c->dev->offer.dev;
 	a->kind = VMBUS_CLOSE;
-	if (c->order.kind == JOB_CLOSE)
+	if (c->order.kind == DUE_CLOSE)
 		return;
 	a->kind = VMBUS_OPEN;
 	a->vp = c->cur.vp;
@@ -133,37 +133,37 @@ static void do_result(struct vmbus_server *s, struct vmbus_action *a,
 			      c->result_id, c->result_status));
 }
 
-static void job_do(struct vmbus_server *s, struct vmbus_action *a,
-		   struct job *j)
+static void due_do(struct vmbus_server *s, struct vmbus_action *a,
+		   struct due *d)
 {
-	switch (j->kind) {
-	case JOB_REPLY:
+	switch (d->kind) {
+	case DUE_REPLY:
 		send(s, a, s->reply_msg, s->reply_len);
 		break;
-	case JOB_ALL_OFFERS:
+	case DUE_ALL_OFFERS:
 		send(s, a, s->out, proto_put_bare(s->out, PROTO_ALL_OFFERS));
 		break;
-	case JOB_OFFER:
-	case JOB_RESCIND:
-		do_notice(s, a, container_of(j, struct server_chan, notice));
+	case DUE_OFFER:
+	case DUE_RESCIND:
+		do_notice(s, a, container_of(d, struct server_chan, notice));
 		break;
-	case JOB_RESULT:
-		do_result(s, a, container_of(j, struct server_chan, result));
+	case DUE_RESULT:
+		do_result(s, a, container_of(d, struct server_chan, result));
 		break;
-	case JOB_TORN:
-		do_torn(s, a, container_of(j, struct gpadl, torn));
+	case DUE_TORN:
+		do_torn(s, a, container_of(d, struct gpadl, torn));
 		break;
-	case JOB_RETARGET:
-		do_retarget(a, container_of(j, struct server_chan, retarget));
+	case DUE_RETARGET:
+		do_retarget(a, container_of(d, struct server_chan, retarget));
 		break;
-	case JOB_OPEN:
-	case JOB_CLOSE:
-		do_order(a, container_of(j, struct server_chan, order));
+	case DUE_OPEN:
+	case DUE_CLOSE:
+		do_order(a, container_of(d, struct server_chan, order));
 		break;
-	case JOB_GONE:
-		do_gone(s, a, container_of(j, struct server_dev, gone));
+	case DUE_GONE:
+		do_gone(s, a, container_of(d, struct server_dev, gone));
 		break;
-	case JOB_TELL:
+	case DUE_TELL:
 		a->kind = VMBUS_TELL;
 		a->text = s->text;
 		break;
@@ -172,18 +172,18 @@ static void job_do(struct vmbus_server *s, struct vmbus_action *a,
 
 bool vmbus_server_ready(const struct vmbus_server *s)
 {
-	return list_empty(&s->jobs);
+	return list_empty(&s->queue);
 }
 
 bool vmbus_server_next(struct vmbus_server *s, struct vmbus_action *a)
 {
-	struct job *j;
+	struct due *d;
 
-	if (list_empty(&s->jobs))
+	if (list_empty(&s->queue))
 		return false;
-	j = list_first(&s->jobs, struct job, node);
-	job_drop(j);
+	d = list_first(&s->queue, struct due, node);
+	due_drop(d);
 	memset(a, 0, sizeof(*a));
-	job_do(s, a, j);
+	due_do(s, a, d);
 	return true;
 }
