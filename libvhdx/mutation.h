@@ -172,7 +172,10 @@
 	M(COMMIT_FAIL_ANSWERS, \
 	  "C8: a failure answers the flushes that wait") \
 	M(ALLOC_FAIL_ANSWERS, \
-	  "who waits for a block that cannot be made is told, all of them")
+	  "who waits for a block that cannot be made is told, all of them") \
+	/* storvsp_unit.c */                                           \
+	M(STORVSP_REOPEN_FLUSHES, \
+	  "U2: a guest's disk is flushed before it is closed to be reopened")
 
 #define MUTATION_ENUM(name, text) MUT_##name,
 enum mutation { MUT_NONE, MUTATION_LIST(MUTATION_ENUM) MUT_CNT };

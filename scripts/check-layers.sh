@@ -131,7 +131,7 @@ for file in vhdtool/*.[ch] vhdfsmap/*.[ch] vhdfuse/*.[ch] vmbus/*.[ch] \
 		vm*:err.h | storvsp:err.h | vm*:mem.h | storvsp:mem.h) continue ;;
 		vm*:list.h | storvsp:list.h | vmm:guid.h | storvsp:guid.h) continue ;;
 		vmbus:vhdx*) ;;
-		storvsp:chan.h | storvsp:ring.h | storvsp:gmem.h) continue ;;
+		storvsp:mutation.h | storvsp:chan.h | storvsp:ring.h | storvsp:gmem.h) continue ;;
 		storvsp:vhdx.h | storvsp:vhdx_edit.h | storvsp:vhdx_chain.h) ;;
 		vmm:chan.h | vmm:server.h | vmm:gmem.h | vmm:storvsp.h | vmm:scsi.h) continue ;;
 		vhdfsmap:vhdx*) ;;

@@ -35,6 +35,7 @@ look()
 	RESIZE_*) suite=vhdx_resize where='--profile j-resize' ;;
 	COMPACT_UNUSED_WHOLE) suite=vhdx_compact ;; # nothing else knows
 	COMPACT_*) suite=vhdx_compact where='--profile j-compact' ;;
+	STORVSP_*) suite=storvsp_disks ;;
 	OWNER_*) suite=owner where='--profile forest' ;;
 	VHD_END_FIRST) suite=vhd1_relink ;; # only the order shows it
 	VHD_HEADER_FIRST | VHD_COPY_FOLLOWS)

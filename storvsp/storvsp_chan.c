@@ -65,7 +65,6 @@ static void fail(struct storvsp_chan *c)
 {
 	c->state = CHAN_FAILED;
 	c->more = false;
-	storvsp_unwatch(c->v, &c->kick);
 	drop_unsent(c);
 	chan_up(c->chan)->failed(c->chan, chan_why(c->chan));
 }
@@ -86,8 +85,7 @@ void storvsp_chan_interrupt(struct storvsp *v)
 		struct storvsp_chan *c =
 			list_entry(it, struct storvsp_chan, held);
 		list_del(it);
-		if (c->state == CHAN_OPEN)
-			chan_release(c->chan);
+		chan_release(c->chan);
 	}
 }
 
@@ -383,11 +381,8 @@ static bool welcome(struct storvsp *v, struct storvsp_chan *c)
 		storvsp_tell(v, "a channel cannot be opened: %s", err.text);
 		return false;
 	}
-	if (!sub) {
+	if (!sub)
 		v->primary = c;
-		v->proto = PROTO_BEGIN;
-		v->version = 0;
-	}
 	return true;
 }
 
@@ -409,8 +404,7 @@ static void open_order(struct storvsp *v, struct storvsp_order *o)
 static void close_order(struct storvsp *v, struct storvsp_order *o)
 {
 	struct storvsp_chan *c = container_of(o, struct storvsp_chan, close);
-	if (c->state == CHAN_OPEN)
-		storvsp_unwatch(v, &c->kick);
+	storvsp_unwatch(v, &c->kick);
 	c->state = CHAN_CLOSING;
 	c->more = false;
 	drop_unsent(c);

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "mem.h"
+#include "mutation.h"
 
 struct storvsp_unit *storvsp_unit_find(struct storvsp *v, unsigned lun)
 {
@@ -298,7 +299,9 @@ static bool quiesce_step(struct storvsp_unit *u)
 	struct storvsp_order *o = u->order;
 	if (!u->quiet)
 		return true;
-	int rc = u->geometry.read_only ? 0 : vhdx_blk_flush(u->blk, o->e);
+	int rc = 0;
+	if (!u->geometry.read_only && !MUTATED(STORVSP_REOPEN_FLUSHES))
+		rc = vhdx_blk_flush(u->blk, o->e);
 	u->order = NULL;
 	if (rc) {
 		u->state = UNIT_OPEN;

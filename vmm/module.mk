@@ -9,7 +9,7 @@ $(vmm_OBJS): MODCFLAGS := -Ivmbus -Istorvsp -DVHDKIT_VERSION='"$(VERSION)"' \
 $(vmm_OBJS): libvhdx/version.h
 
 # What several programs link beside the library.
-base_OBJS := $(addprefix $(B)/libvhdx/,err.o mem.o guid.o)
+base_OBJS := $(addprefix $(B)/libvhdx/,err.o guid.o mem.o mutation.o)
 # Everything but main.c, for the tests too.
 vmm_PARTS := $(filter-out $(B)/vmm/main.o,$(vmm_OBJS)) $(vmm_AML) \
 	$(storvsp_OBJS) $(vmbus_OBJS)

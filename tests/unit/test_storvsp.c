@@ -285,6 +285,23 @@ static void data_without_pages_is_refused(void)
 	end();
 }
 
+static void more_data_than_its_range_is_refused(void)
+{
+	struct fake_buf b;
+	begin_with_disks(0, 1);
+	fake_buf_init(&b, &s.guest, 0, 512);
+	uint8_t p[VSTOR_LEN] = { VSTOR_EXECUTE_SRB, [4] = 1, [20] = 10,
+				 [22] = VSTOR_READ, [25] = 4, [28] = 0x28,
+				 [36] = 2 };
+	T_TRUE(fake_gpa(c->f, 5, p, VSTOR_LEN, &b, 0));
+	c->in_flight[5] = true;
+	c->in_flight_cnt++;
+	T_TRUE(storvsc_recv(c, &a));
+	T_EQ_U64(a.srb_status, VSTOR_SRB_INVALID_REQUEST);
+	fake_buf_fini(&b);
+	end();
+}
+
 static void pages_that_are_no_memory_are_refused(void)
 {
 	struct fake_buf b;
@@ -362,6 +379,7 @@ static const struct t_test tests[] = {
 	T_TEST(unknown_operations_are_refused),
 	T_TEST(packets_too_short_are_answered),
 	T_TEST(data_without_pages_is_refused),
+	T_TEST(more_data_than_its_range_is_refused),
 	T_TEST(pages_that_are_no_memory_are_refused),
 	T_TEST(more_data_than_a_transfer_may_have_is_refused),
 	T_TEST(a_completion_of_the_guest_is_ignored),

@@ -210,6 +210,38 @@ static void a_reopen_waits_for_what_is_in_flight(void)
 	end();
 }
 
+/* LUN 0 has stopped taking requests, and LUN 1 has not. */
+static void wait_quiescing(void)
+{
+	struct storvsc_srb srb[2] = { { .dir = VSTOR_NO_DATA },
+				      { .dir = VSTOR_NO_DATA, .lun = 1 } };
+	do {
+		if (!c->in_flight[50])
+			T_TRUE(storvsc_srb(c, 50, &srb[0]));
+		T_TRUE(storvsc_srb(c, 51, &srb[1]));
+		T_TRUE(storvsc_recv(c, &a));
+		if (a.trans_id == 50)
+			T_TRUE(storvsc_recv(c, &a));
+		T_EQ_U64(a.trans_id, 51);
+	} while (!c->in_flight[50]);
+}
+
+static void the_other_disks_do_not_wait(void)
+{
+	begin();
+	T_OK(storvsc_add(&s, 1, &t_err));
+	gate_shut(gate);
+	send_rw(1, true, 0);
+	T_TRUE(gate_wait_held(gate, 1));
+	begin_other(reopen_0);
+	wait_quiescing();
+	gate_open(gate);
+	recv_status(VSTOR_SRB_SUCCESS);
+	recv_status(VSTOR_SRB_SUCCESS);
+	T_OK(end_other());
+	end();
+}
+
 static int send_meanwhile(void *arg, struct vhdx_err *e)
 {
 	struct storvsp_status st;
@@ -290,8 +322,8 @@ static void a_failed_flush_keeps_the_disk_open(void)
 	T_EQ_U64(a.srb_status, VSTOR_SRB_ERROR | VSTOR_SRB_AUTOSENSE);
 	send_rw(2, false, 0);
 	recv_status(VSTOR_SRB_SUCCESS);
-	fake_buf_fini(&b);
-	T_TRUE(storvsc_end(&s, &t_err) != 0);
+	T_FAILS(storvsp_remove(s.v, 0, &t_err), VHDX_E_FAILED, "");
+	end();
 }
 
 /* ---- no space ----------------------------------------------------------- */
@@ -373,6 +405,7 @@ static const struct t_test tests[] = {
 	T_TEST(a_failed_close_is_told_to_who_removes),
 	T_TEST(a_new_size_is_told),
 	T_TEST(a_reopen_waits_for_what_is_in_flight),
+	T_TEST(the_other_disks_do_not_wait),
 	T_TEST(what_comes_meanwhile_waits),
 	T_TEST(a_failed_reopen_can_be_tried_again),
 	T_TEST(a_failed_reopen_keeps_nobody),

@@ -159,15 +159,19 @@ static void what_comes_behind_a_reset_is_done_after_it(void)
 	begin(2);
 	hold_reads(c, 0, 2, 1);
 	T_TRUE(storvsc_send(c, RESET_ID, VSTOR_RESET_BUS, NULL, 0));
+	wait_taken(c);
 	struct storvsc_srb srb = storvsc_rw(0, true, 0, &b, 512);
 	T_TRUE(storvsc_srb(c, 20, &srb));
+	T_TRUE(storvsc_srb(&s.chan[1], 20, &srb));
 	gate_open(gate);
 	for (unsigned i = 0; i < 3; i++)
 		T_TRUE(storvsc_recv(c, &a));
 	T_EQ_U64(a.trans_id, RESET_ID);
-	T_TRUE(storvsc_recv(c, &a));
-	T_EQ_U64(a.trans_id, 20);
-	T_EQ_U64(a.srb_status, VSTOR_SRB_SUCCESS);
+	for (unsigned i = 0; i < 2; i++) {
+		T_TRUE(storvsc_recv(&s.chan[i], &a));
+		T_EQ_U64(a.trans_id, 20);
+		T_EQ_U64(a.srb_status, VSTOR_SRB_SUCCESS);
+	}
 	end();
 }
 
