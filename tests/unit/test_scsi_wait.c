@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "mem.h"
 #include "t.h"
 #include "t_scsi.h"
 
@@ -228,6 +229,31 @@ static void a_write_same_waits_for_space_in_the_middle(void)
 	T_EQ_U64(t_scsi_sense(c), 0);
 	T_EQ_U64(t_scsi_byte_at(0, 0x800), 0xdd);
 	T_EQ_U64(t_scsi_byte_at(0x3800, 0x800), 0xdd);
+	t_scsi_close();
+}
+
+static void resume_now(void *arg, bool yes)
+{
+	t_scsi.paused_cnt += yes;
+	t_scsi.resumed_cnt += !yes;
+	if (yes) {
+		host_well();
+		scsi_resume(*(struct scsi_disk **)arg);
+	}
+}
+
+static void a_resume_from_inside_the_callback_is_a_resume(void)
+{
+	struct scsi_conf conf = { .paused = resume_now, .arg = &t_scsi.disk };
+
+	t_scsi_open(NULL);
+	scsi_disk_destroy(t_scsi.disk);
+	conf.blk = t_scsi.blk;
+	T_OK(scsi_disk_create(&conf, &t_scsi.disk, &t_err));
+	host_full();
+	T_EQ_U64(run(WRITE_4M, SCSI_FROM_GUEST, 512), 0);
+	T_EQ_U64(t_scsi.paused_cnt, 1);
+	T_EQ_U64(t_scsi.resumed_cnt, 1);
 	t_scsi_close();
 }
 
@@ -462,6 +488,22 @@ static void a_swap_from_inside_the_callback_is_a_swap(void)
 	t_scsi_close();
 }
 
+static void what_else_has_changed_is_told_once(void)
+{
+	struct t_scsi_opts o = { .physical_len = 512 };
+
+	t_scsi_open(&o);
+	quiesce();
+	t_scsi_swap(8 * MIB, 512);
+	T_EQ_U64(run(READY, SCSI_NONE, 0), SENSE_OPERATING);
+	T_EQ_U64(run(READY, SCSI_NONE, 0), 0);
+	quiesce();
+	t_scsi_swap(8 * MIB, 4096);
+	T_EQ_U64(run(READ_0, SCSI_TO_GUEST, 4096), SENSE_CAPACITY);
+	T_EQ_U64(run(READ_0, SCSI_TO_GUEST, 4096), 0);
+	t_scsi_close();
+}
+
 /* hv_storvsc would take the refusal for an answer. */
 static void attention_does_not_stop_inquiry_and_mode_sense(void)
 {
@@ -500,6 +542,59 @@ static void attention_can_be_asked_for(void)
 	t_scsi_close();
 }
 
+/* ---- the caller ---------------------------------------------------------- */
+
+static unsigned again_cnt;
+
+static void submit_again(struct scsi_cmd *c)
+{
+	if (++again_cnt < 8)
+		scsi_submit(c->opaque, c);
+}
+
+static void again(const char *cdb, uint32_t len)
+{
+	struct t_scsi_cmd *c = t_scsi_make(cdb, SCSI_TO_GUEST, len);
+
+	c->cmd.done = submit_again;
+	c->cmd.opaque = t_scsi.disk;
+	again_cnt = 0;
+	t_scsi_submit(c);
+	t_scsi_turn();
+	T_EQ_U64(again_cnt, 8);
+	c->done_cnt = 1;
+}
+
+static void a_command_may_be_submitted_again_from_its_end(void)
+{
+	t_scsi_open(NULL);
+	again(READY, 0);
+	again(READ_0, 512);
+	T_EQ_U64(stats().read_cnt, 8);
+	T_EQ_U64(stats().read_len, 8 * 512);
+	again(SAME_0, 512);
+	t_scsi_close();
+}
+
+static void every_allocation_of_a_disk_may_fail(void)
+{
+	struct scsi_conf conf = { 0 };
+	struct scsi_disk *d;
+	uint64_t live;
+
+	t_scsi_open(NULL);
+	conf.blk = t_scsi.blk;
+	live = mem_live_cnt();
+	for (uint64_t n = 1; n <= 3; n++) {
+		mem_fail_nth(n);
+		T_FAILS(scsi_disk_create(&conf, &d, &t_err), VHDX_E_NOMEM, "");
+		T_TRUE(!d);
+	}
+	mem_fail_nth(0);
+	T_EQ_U64(mem_live_cnt(), live);
+	t_scsi_close();
+}
+
 static const struct t_test tests[] = {
 	T_TEST(each_code_has_its_sense),
 	T_TEST(a_host_that_cannot_read_is_a_medium_error),
@@ -510,6 +605,7 @@ static const struct t_test tests[] = {
 	T_TEST(what_needs_no_space_goes_on_meanwhile),
 	T_TEST(a_resume_too_early_waits_on_and_says_nothing),
 	T_TEST(a_write_same_waits_for_space_in_the_middle),
+	T_TEST(a_resume_from_inside_the_callback_is_a_resume),
 	T_TEST(what_waits_for_space_is_given_up_at_once),
 	T_TEST(what_the_host_has_begun_is_waited_for),
 	T_TEST(a_long_command_is_given_up_in_the_middle),
@@ -522,8 +618,11 @@ static const struct t_test tests[] = {
 	T_TEST(a_write_that_waits_for_space_goes_to_the_new_disk),
 	T_TEST(what_waits_for_a_swap_can_be_given_up),
 	T_TEST(a_swap_from_inside_the_callback_is_a_swap),
+	T_TEST(what_else_has_changed_is_told_once),
 	T_TEST(attention_does_not_stop_inquiry_and_mode_sense),
 	T_TEST(attention_can_be_asked_for),
+	T_TEST(a_command_may_be_submitted_again_from_its_end),
+	T_TEST(every_allocation_of_a_disk_may_fail),
 	T_END,
 };
 
