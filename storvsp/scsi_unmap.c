@@ -37,16 +37,15 @@ static bool take_ranges(struct scsi_cmd *c, unsigned cnt)
 	uint64_t sum = 0;
 
 	j->i = 0;
-	j->cnt = 0;
+	j->cnt = cnt;
 	for (unsigned i = 0; i < cnt; i++) {
-		struct scsi_range *r = &j->range[j->cnt];
+		struct scsi_range *r = &j->range[i];
 		uint8_t raw[16];
 
 		scsi_copy_in(c, 8 + 16 * (size_t)i, raw, sizeof(raw));
 		if (!scsi_range(c, get_be64(raw), get_be32(raw + 8), r))
 			return false;
 		sum += r->len; /* of 16 numbers below 2^45 */
-		j->cnt += r->len > 0;
 	}
 	if (sum > SCSI_UNMAP_MAX)
 		scsi_refuse(c, SENSE_LIST_FIELD);

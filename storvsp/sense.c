@@ -29,7 +29,7 @@ enum sense sense_of(int code, enum vhdx_op op)
 	bool reading = op == VHDX_OP_READ || op == VHDX_OP_MAP;
 	enum sense s = SENSE_NONE;
 
-	if (code >= 0 && (size_t)code < ARRAY_LEN(table))
+	if ((size_t)code < ARRAY_LEN(table))
 		s = reading ? table[code].reading : table[code].changing;
 	return s ? s : SENSE_HARDWARE;
 }

@@ -10,13 +10,16 @@
 
 struct t_scsi t_scsi;
 
-static struct vhdx_blk *open_blk(uint64_t size_len, uint32_t sector_len,
-				 uint32_t physical_len)
+static struct vhdx_blk *open_blk(const struct t_scsi_opts *opts)
 {
 	struct vhdx_create_opts c = {
 		.format = VHDX_FORMAT_VHDX, .type = VHDX_TYPE_DYNAMIC,
-		.type_given = true, .size_len = size_len, .block_len = MIB,
-		.sector_len = sector_len, .physical_sector_len = physical_len,
+		.type_given = true,
+		.size_len = opts->size_len ? opts->size_len : 8 * MIB,
+		.block_len = opts->block_len ? opts->block_len : MIB,
+		.sector_len = opts->sector_len ? opts->sector_len : 512,
+		.physical_sector_len = opts->physical_len ?
+				       opts->physical_len : 4096,
 	};
 	struct image_open_opts o = { .flags = VHDX_OPEN_WRITE };
 	struct vhdx_blk *blk;
@@ -49,13 +52,24 @@ void t_scsi_open(const struct t_scsi_opts *opts)
 
 	memset(&t_scsi, 0, sizeof(t_scsi));
 	T_OK(loop_new(&t_scsi.loop, &t_err));
-	t_scsi.blk = open_blk(o.size_len ? o.size_len : 8 * MIB,
-			      o.sector_len ? o.sector_len : 512,
-			      o.physical_len ? o.physical_len : 4096);
+	t_scsi.blk = open_blk(&o);
 	conf.blk = t_scsi.blk;
 	for (unsigned i = 0; i < 16; i++)
 		conf.id[i] = (uint8_t)(0xa0 + i);
 	T_OK(scsi_disk_create(&conf, &t_scsi.disk, &t_err));
+}
+
+void t_scsi_free_cmds(void)
+{
+	for (unsigned i = 0; i < t_scsi.cnt; i++) {
+		struct t_scsi_cmd *c = &t_scsi.cmds[i];
+
+		T_EQ_U64(c->done_cnt, 1);
+		for (unsigned n = 0; n < T_SCSI_SPARE; n++)
+			T_EQ_U64(c->data[c->cmd.data_len + n], 0xee);
+		free(c->data);
+	}
+	t_scsi.cnt = 0;
 }
 
 void t_scsi_close(void)
@@ -66,10 +80,7 @@ void t_scsi_close(void)
 	t_scsi_turn();
 	scsi_stats(t_scsi.disk, &st);
 	T_EQ_U64(st.in_flight, 0);
-	for (unsigned i = 0; i < t_scsi.cnt; i++) {
-		T_EQ_U64(t_scsi.cmds[i].done_cnt, 1);
-		free(t_scsi.cmds[i].data);
-	}
+	t_scsi_free_cmds();
 	scsi_disk_destroy(t_scsi.disk);
 	fault_set(t_scsi.fault, (struct fault_rule){ 0 });
 	(void)!vhdx_blk_close(t_scsi.blk, NULL);
@@ -79,9 +90,12 @@ void t_scsi_close(void)
 
 void t_scsi_swap(uint64_t size_len, uint32_t sector_len)
 {
+	struct t_scsi_opts o = { .size_len = size_len,
+				 .sector_len = sector_len };
+
 	T_OK(vhdx_blk_close(t_scsi.blk, &t_err));
 	memimg_free(&t_scsi.img);
-	t_scsi.blk = open_blk(size_len, sector_len, 4096);
+	t_scsi.blk = open_blk(&o);
 	scsi_swap(t_scsi.disk, t_scsi.blk);
 }
 
@@ -101,15 +115,17 @@ struct t_scsi_cmd *t_scsi_make(const char *cdb, enum scsi_dir dir,
 	uint32_t third = data_len / 3;
 
 	T_TRUE(t_scsi.cnt <= T_SCSI_CMDS);
-	memset(c, 0, sizeof(*c));
+	memset(c, 0xdb, sizeof(*c)); /* nothing of it is to be relied upon */
+	memset(c->cmd.cdb, 0, sizeof(c->cmd.cdb));
 	t_hex(c->cmd.cdb, cdb);
-	c->data = malloc(data_len);
-	T_TRUE(c->data || !data_len);
-	if (data_len)
-		memset(c->data, 0xee, data_len);
+	c->done_cnt = 0;
+	c->data = malloc(data_len + T_SCSI_SPARE);
+	T_TRUE(c->data);
+	memset(c->data, 0xee, data_len + T_SCSI_SPARE);
 	c->iov[0] = (struct iovec){ c->data, third };
 	c->iov[1] = (struct iovec){ c->data + third, 0 };
-	c->iov[2] = (struct iovec){ c->data + third, data_len - third };
+	c->iov[2] = (struct iovec){ c->data + third,
+				      data_len - third + T_SCSI_SPARE };
 	c->cmd.dir = dir;
 	c->cmd.iov = c->iov;
 	c->cmd.iov_cnt = 3;

@@ -15,11 +15,13 @@
 #include "sense.h"
 
 #define T_SCSI_CMDS 64u
+#define T_SCSI_SPARE 16u
 
 struct t_scsi_opts {
 	uint64_t size_len;   /* 0: 8 MiB */
 	uint32_t sector_len; /* 0: 512 */
 	uint32_t physical_len; /* 0: 4096 */
+	uint32_t block_len;  /* 0: 1 MiB */
 	bool read_only;	     /* told to the disk, not to the image */
 	enum scsi_nospc nospc;
 };
@@ -27,7 +29,8 @@ struct t_scsi_opts {
 struct t_scsi_cmd {
 	struct scsi_cmd cmd;
 	struct iovec iov[3];
-	uint8_t *data; /* exactly data_len bytes, in three pieces of it */
+	uint8_t *data; /* data_len bytes in three pieces, the last of which is
+			  T_SCSI_SPARE longer: 0xee as well */
 	unsigned done_cnt;
 };
 
@@ -45,8 +48,11 @@ struct t_scsi {
 };
 extern struct t_scsi t_scsi;
 
-/* Blocks are 1 MiB. NULL: all zero. */
+/* NULL: all zero. */
 void t_scsi_open(const struct t_scsi_opts *o);
+/* Frees the commands, which are done, once each, and have kept to their
+ * buffers. Part of t_scsi_close(). */
+void t_scsi_free_cmds(void);
 void t_scsi_close(void);
 
 /* A disk of another size in the place of the block device that was; the old one

@@ -429,7 +429,7 @@ static void what_waited_is_judged_by_the_new_disk(void)
 	t_scsi_close();
 }
 
-static void a_write_that_waits_for_space_goes_to_the_new_disk(void)
+static void space_waiter_meets_swap(bool resume)
 {
 	struct t_scsi_cmd *c;
 
@@ -438,7 +438,8 @@ static void a_write_that_waits_for_space_goes_to_the_new_disk(void)
 	c = start(WRITE_4M, SCSI_FROM_GUEST, 512);
 	quiesce();
 	T_EQ_U64(t_scsi.quiet_cnt, 1);
-	scsi_resume(t_scsi.disk); /* and waits for the swap */
+	if (resume)
+		scsi_resume(t_scsi.disk);
 	t_scsi_turn();
 	T_EQ_U64(c->done_cnt, 0);
 	host_well();
@@ -448,6 +449,12 @@ static void a_write_that_waits_for_space_goes_to_the_new_disk(void)
 	T_EQ_U64(t_scsi_byte_at(0x2000, 1), 0xee);
 	T_EQ_U64(t_scsi.resumed_cnt, 1);
 	t_scsi_close();
+}
+
+static void a_write_that_waits_for_space_goes_to_the_new_disk(void)
+{
+	space_waiter_meets_swap(false);
+	space_waiter_meets_swap(true);
 }
 
 static void what_waits_for_a_swap_can_be_given_up(void)
