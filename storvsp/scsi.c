@@ -507,7 +507,6 @@ void scsi_swap(struct scsi_disk *d, struct vhdx_blk *blk)
 	d->quiesced = false;
 	d->quiet = NULL;
 	retry_stalled(d);
-	list_splice(&d->waiting, &d->same);
 	settle(d);
 }
 

@@ -291,6 +291,41 @@ static void what_the_host_has_begun_is_waited_for(void)
 	t_scsi_close();
 }
 
+static void what_the_host_has_not_begun_is_left_out(void)
+{
+	struct t_scsi_cmd *c;
+
+	t_scsi_open(NULL);
+	T_EQ_U64(t_scsi_write(0x800, 1, 1), 0); /* not side by side */
+	T_EQ_U64(t_scsi_write(0, 1, 1), 0);
+	t_scsi.hold->holding = true;
+	c = start("28 00 00000400 00 0800 00", SCSI_TO_GUEST, 0x800 * 512);
+	T_EQ_U64(t_scsi.hold->held_cnt, 1);
+	scsi_abort_all(t_scsi.disk);
+	file_hold_end(t_scsi.hold);
+	t_scsi_turn();
+	T_EQ_U64(t_scsi_sense(c), SENSE_ABORTED);
+	T_TRUE(c->cmd.aborted);
+	t_scsi_close();
+}
+
+static void what_is_given_up_does_not_wait_for_space(void)
+{
+	struct t_scsi_cmd *c;
+
+	t_scsi_open(&pausing);
+	t_scsi.hold->holding = true;
+	c = start(WRITE_4M, SCSI_FROM_GUEST, 512);
+	host_full();
+	scsi_abort_all(t_scsi.disk);
+	file_hold_end(t_scsi.hold);
+	t_scsi_turn();
+	T_EQ_U64(t_scsi_sense(c), SENSE_ABORTED);
+	T_TRUE(c->cmd.aborted);
+	T_EQ_U64(t_scsi.paused_cnt, 0);
+	t_scsi_close();
+}
+
 static void a_long_command_is_given_up_in_the_middle(void)
 {
 	struct t_scsi_cmd *c, *next;
@@ -615,6 +650,8 @@ static const struct t_test tests[] = {
 	T_TEST(a_resume_from_inside_the_callback_is_a_resume),
 	T_TEST(what_waits_for_space_is_given_up_at_once),
 	T_TEST(what_the_host_has_begun_is_waited_for),
+	T_TEST(what_the_host_has_not_begun_is_left_out),
+	T_TEST(what_is_given_up_does_not_wait_for_space),
 	T_TEST(a_long_command_is_given_up_in_the_middle),
 	T_TEST(what_comes_after_giving_up_is_not_given_up),
 	T_TEST(an_idle_disk_is_quiet_at_once),
