@@ -12,8 +12,8 @@ unit_NAMES := $(patsubst tests/unit/test_%.c,%,$(sort $(wildcard tests/unit/test
 # Of the VMM, what needs neither KVM nor its libraries: X has a test_X.c.
 vmm_TESTED := \
 	bus \
-	evloop \
 	hyperv_cpuid \
+	hyperv_hcall \
 	synic
 ifneq ($(shell uname -m),x86_64)
 unit_NAMES := $(filter-out $(vmm_TESTED),$(unit_NAMES))

@@ -25,7 +25,7 @@
 
 #include "err.h"
 #include "hyperv_cpuid.h"
-#include "le.h"
+#include "hyperv_hcall.h"
 #include "mem.h"
 #include "synic.h"
 
@@ -44,10 +44,6 @@ enum {
 };
 
 #define SINT_MASKED UINT64_C(0x10000)
-
-enum { HC_POST_MESSAGE = 0x5C, HC_SIGNAL_EVENT = 0x5D };
-
-#define HC_FAST UINT64_C(0x10000)
 
 struct hyperv_vp {
 	pthread_mutex_t lock;
@@ -70,8 +66,8 @@ static const struct {
 	int cap;
 	const char *name;
 } caps[] = {
-	{ KVM_CAP_HYPERV, "KVM_CAP_HYPERV" },
 	{ KVM_CAP_HYPERV_SYNIC2, "KVM_CAP_HYPERV_SYNIC2" },
+	{ KVM_CAP_HYPERV, "KVM_CAP_HYPERV" },
 	{ KVM_CAP_HYPERV_EVENTFD, "KVM_CAP_HYPERV_EVENTFD" },
 	{ KVM_CAP_HYPERV_VP_INDEX, "KVM_CAP_HYPERV_VP_INDEX" },
 	{ KVM_CAP_HYPERV_TIME, "KVM_CAP_HYPERV_TIME" },
@@ -311,57 +307,6 @@ void hyperv_reset(struct hyperv *h)
 	}
 }
 
-/* ---- hypercalls --------------------------------------------------------- */
-
-/* Input (8-byte aligned, in one page): u32 connection id, u32, u32 type,
- * u32 length, payload. Each byte is read once. */
-static uint32_t post_message(struct hyperv *h, uint64_t input, uint64_t gpa)
-{
-	uint8_t head[16], payload[SYNIC_PAYLOAD_MAX];
-	if (input & HC_FAST)
-		return HV_BAD_INPUT;
-	if (!is_aligned(gpa, 8))
-		return HV_BAD_ALIGNMENT;
-	if (!gmem_read(h->conf.mem, gpa, head, sizeof(head)))
-		return HV_BAD_PARAMETER;
-	uint32_t len = get_le32(head + 12);
-	if (len > sizeof(payload) ||
-	    gpa % GMEM_PAGE + sizeof(head) + len > GMEM_PAGE ||
-	    !gmem_read(h->conf.mem, gpa + sizeof(head), payload, len))
-		return HV_BAD_PARAMETER;
-	return h->conf.post(h->conf.arg, get_le32(head), get_le32(head + 8),
-			    payload, len);
-}
-
-/* u32 connection id, u16 flag number, u16. */
-static uint32_t signal_event(struct hyperv *h, uint64_t input, uint64_t param)
-{
-	if (!(input & HC_FAST)) {
-		uint8_t raw[8];
-		if (!is_aligned(param, 8))
-			return HV_BAD_ALIGNMENT;
-		if (!gmem_read(h->conf.mem, param, raw, sizeof(raw)))
-			return HV_BAD_PARAMETER;
-		param = get_le64(raw);
-	}
-	if (param >> 32)
-		return HV_BAD_PARAMETER;
-	return h->conf.signal(h->conf.arg, (uint32_t)param);
-}
-
-static uint32_t hypercall(struct hyperv *h, uint64_t input,
-			  const uint64_t param[2])
-{
-	switch (input & 0xFFFF) {
-	case HC_POST_MESSAGE:
-		return post_message(h, input, param[0]);
-	case HC_SIGNAL_EVENT:
-		return signal_event(h, input, param[0]);
-	default:
-		return HV_BAD_CODE;
-	}
-}
-
 /* ---- the SynIC ---------------------------------------------------------- */
 
 /* [v locked] The page in effect: none while the SynIC is off. */
@@ -394,9 +339,8 @@ void hyperv_exit(struct hyperv *h, unsigned vp, struct kvm_run *run)
 		synic_changed(h, vp, x->u.synic.control, x->u.synic.msg_page,
 			      x->u.synic.evt_page);
 	} else if (x->type == KVM_EXIT_HYPERV_HCALL) {
-		uint64_t param[2] = { x->u.hcall.params[0],
-				      x->u.hcall.params[1] };
-		x->u.hcall.result = hypercall(h, x->u.hcall.input, param);
+		x->u.hcall.result = hyperv_hcall(&h->conf, x->u.hcall.input,
+						 x->u.hcall.params[0]);
 	}
 }
 
