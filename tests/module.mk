@@ -20,7 +20,7 @@ unit_NAMES := $(filter-out $(vmm_TESTED),$(unit_NAMES))
 vmm_TESTED :=
 endif
 # And under other names, test_vmm_*.c; booting wants the ACPI tables, so iasl.
-vmm_PLAIN := serial rtc io evloop
+vmm_PLAIN := serial vm_serial rtc io evloop
 vmm_BOOT := boot boot_load acpi
 vmm_JSON := conf conf_disk conf_json instance client console ctl errand say \
 	term usock

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -64,6 +65,22 @@ int vm_create(const struct conf *conf, struct evloop *loop, struct vm **out,
 	return rc;
 }
 
+/* KVM tells in which page of a vCPU's mapping (of any, it is the VM's). */
+static void collect_serial(struct vm *vm)
+{
+	const struct vcpu *v = &vm->vcpu[0];
+	size_t page_len = (size_t)sysconf(_SC_PAGESIZE);
+	int page = ioctl(vm->kvm.kvm_fd, KVM_CHECK_EXTENSION,
+			 KVM_CAP_COALESCED_MMIO);
+	int pio = ioctl(vm->kvm.kvm_fd, KVM_CHECK_EXTENSION,
+			KVM_CAP_COALESCED_PIO);
+
+	if (page > 0 && pio > 0 && (size_t)(page + 1) * page_len <= v->run_len)
+		vm_serial_collect(&vm->serial,
+				  (uint8_t *)v->run + (size_t)page * page_len,
+				  page_len);
+}
+
 int vm_add_cpus(struct vm *vm, struct hyperv *hyperv, struct vhdx_err *e)
 {
 	for (unsigned i = 0; i < vm->conf->cpus; i++) {
@@ -83,6 +100,7 @@ int vm_add_cpus(struct vm *vm, struct hyperv *hyperv, struct vhdx_err *e)
 		if (rc)
 			return rc;
 	}
+	collect_serial(vm);
 	return vm_power_on(vm, e);
 }
 

@@ -29,6 +29,29 @@ static void ring(struct vm_serial *s, bool hurry)
 	timerfd_settime(s->timer_fd, 0, &at, NULL);
 }
 
+/* What KVM has collected comes before what is done now. Other vCPUs go on
+ * writing meanwhile: theirs is for the next time. */
+static void catch_up(struct vm_serial *s)
+{
+	unsigned last;
+
+	if (!s->ring)
+		return;
+	last = __atomic_load_n(&s->ring->last, __ATOMIC_ACQUIRE);
+	while (s->ring->first != last) {
+		unsigned at = s->ring->first;
+		const struct kvm_coalesced_mmio *w =
+			&s->ring->coalesced_mmio[at];
+
+		serial_write(&s->model,
+			     (unsigned)(w->phys_addr - VM_SERIAL_PORT) %
+				     SERIAL_REGS,
+			     w->data[0]);
+		__atomic_store_n(&s->ring->first, (at + 1) % s->ring_len,
+				 __ATOMIC_RELEASE);
+	}
+}
+
 /* The model has changed: the interrupt line and the bus thread follow. */
 static void follow(struct vm_serial *s)
 {
@@ -57,6 +80,7 @@ static uint8_t port_read(void *arg, unsigned off)
 	uint8_t value;
 
 	pthread_mutex_lock(&s->lock);
+	catch_up(s);
 	value = serial_read(&s->model, off);
 	follow(s);
 	pthread_mutex_unlock(&s->lock);
@@ -68,6 +92,7 @@ static void port_write(void *arg, unsigned off, uint8_t value)
 	struct vm_serial *s = arg;
 
 	pthread_mutex_lock(&s->lock);
+	catch_up(s);
 	serial_write(&s->model, off, value);
 	follow(s);
 	pthread_mutex_unlock(&s->lock);
@@ -156,6 +181,7 @@ static bool refill(struct vm_serial *s)
 	if (s->buf_cnt)
 		return true;
 	pthread_mutex_lock(&s->lock);
+	catch_up(s);
 	s->timer_on = s->hurry = false;
 	s->buf_at = 0;
 	s->buf_cnt = serial_tx_take(&s->model, s->buf, sizeof(s->buf));
@@ -247,6 +273,21 @@ void vm_serial_destroy(struct vm_serial *s)
 	s->loop = NULL;
 }
 
+void vm_serial_collect(struct vm_serial *s, void *page, size_t page_len)
+{
+	struct kvm_coalesced_mmio_zone zone = {
+		.addr = VM_SERIAL_PORT,
+		.size = 1,
+		.pio = 1,
+	};
+
+	if (ioctl(s->vm_fd, KVM_REGISTER_COALESCED_MMIO, &zone) != 0)
+		return;
+	s->ring = page;
+	s->ring_len = (unsigned)((page_len - sizeof(*s->ring)) /
+				 sizeof(s->ring->coalesced_mmio[0]));
+}
+
 int vm_serial_console(struct vm_serial *s, int in_fd, int out_fd,
 		      struct vhdx_err *e)
 {
@@ -278,6 +319,7 @@ int vm_serial_console(struct vm_serial *s, int in_fd, int out_fd,
 void vm_serial_reset(struct vm_serial *s)
 {
 	pthread_mutex_lock(&s->lock);
+	catch_up(s);
 	serial_reset(&s->model);
 	follow(s);
 	pthread_mutex_unlock(&s->lock);

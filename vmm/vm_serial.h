@@ -15,6 +15,7 @@
 #include "serial.h"
 
 struct io;
+struct kvm_coalesced_mmio_ring;
 
 #define VM_SERIAL_PORT 0x3f8u
 #define VM_SERIAL_GSI 4u
@@ -22,12 +23,14 @@ struct io;
 struct vm_serial {
 	int vm_fd;
 	struct evloop *loop;
-	pthread_mutex_t lock; /* the next five */
+	pthread_mutex_t lock; /* the next five, and the ring's reading end */
 	struct serial model;
 	bool irq_level;
 	bool timer_on;
 	bool hurry;	 /* ... and it rings at once */
 	bool wants_room; /* input waits for the guest to read */
+	struct kvm_coalesced_mmio_ring *ring; /* or NULL */
+	unsigned ring_len;		      /* entries */
 	int timer_fd;
 	struct ev timer, in, out;
 	bool in_on, out_on; /* in the loop */
@@ -39,6 +42,13 @@ struct vm_serial {
 int vm_serial_create(struct vm_serial *s, int vm_fd, struct evloop *loop,
 		     struct io *io, struct vhdx_err *e) must_check;
 void vm_serial_destroy(struct vm_serial *s); /* also of zeroes */
+
+/*
+ * KVM may collect what the guest writes to the data register, until it reads a
+ * register or writes another: `page` is where it collects, page_len bytes. Not
+ * supported: all is as before.
+ */
+void vm_serial_collect(struct vm_serial *s, void *page, size_t page_len);
 
 /* As vm_console(). */
 int vm_serial_console(struct vm_serial *s, int in_fd, int out_fd,
