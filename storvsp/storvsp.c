@@ -48,7 +48,9 @@ bool storvsp_may_take(const struct storvsp *v)
 int storvsp_watch(struct storvsp *v, struct storvsp_source *s,
 		  struct vhdx_err *e)
 {
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = s };
+	struct epoll_event ev = {
+		.events = EPOLLIN | (s->eventfd ? EPOLLET : 0), .data.ptr = s,
+	};
 	if (epoll_ctl(v->epoll_fd, EPOLL_CTL_ADD, s->fd, &ev) == 0)
 		return 0;
 	return err_sys(e, errno, "SCSI controller: epoll_ctl");
@@ -104,8 +106,6 @@ void storvsp_done(struct storvsp *v, struct storvsp_order *o, int rc)
 static void mail(struct storvsp_source *s)
 {
 	struct storvsp *v = container_of(s, struct storvsp, mail);
-	eventfd_t cnt;
-	(void)!eventfd_read(s->fd, &cnt);
 	v->mail_there = true;
 }
 
@@ -250,7 +250,7 @@ int storvsp_create(const struct storvsp_conf *conf, struct storvsp **out,
 		list_init(lists[i]);
 	v->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	v->mail = (struct storvsp_source){
-		mail, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+		mail, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), true,
 	};
 	int rc = 0, en = 0;
 	if (v->epoll_fd < 0 || v->mail.fd < 0)

@@ -22,8 +22,8 @@ struct storvsp;
 
 struct storvsp_conf {
 	unsigned max_subs; /* subchannels the guest may ask for: vCPUs - 1 */
-	/* [controller's thread] Something to tell the user: a broken channel,
-	 * a disk that waits for space. */
+	/* [controller's thread] Something to tell the user: a disk waits for
+	 * space, or goes on. (A broken channel: chan_up.failed.) NULL allowed. */
 	void (*tell)(void *arg, const char *text);
 	void *arg;
 };
@@ -45,22 +45,29 @@ int storvsp_create(const struct storvsp_conf *conf, struct storvsp **out,
 
 /* Everything below: [any thread but the controller's], blocking until done. */
 
-/* EXISTS: the LUN is taken. A connected guest is told to look. */
+/* EXISTS: the LUN is taken. INVAL: no such LUN. A connected guest is told to
+ * look. *d is copied. */
 int storvsp_add(struct storvsp *v, const struct storvsp_disk *d,
 		struct vhdx_err *e) must_check;
-/* Requests in flight are finished, later ones are answered "no such unit", the
- * disk is flushed and closed. NOTFOUND. */
+/* Requests in flight are finished (those that wait for space given up), later
+ * ones are answered "no such unit", the disk is flushed and closed: gone even
+ * if that fails. NOTFOUND; BUSY: it is being reopened. */
 int storvsp_remove(struct storvsp *v, unsigned lun, struct vhdx_err *e)
 	must_check;
-/* Requests wait while the disk is closed, `change` is called, and the disk is
- * opened again; the guest is told of a new size. For a resize, a new leaf. */
+/* Requests wait while the disk is flushed and closed, `change` (NULL allowed) is
+ * called, here on the caller's thread, and the disk is opened again, whatever
+ * change returned; the guest is told of a new size. For a resize, a new leaf.
+ * NOTFOUND, BUSY as above. If the flush fails nothing else is done. If it cannot
+ * be opened its requests wait on: reopen again, or remove. Else: what change
+ * returned. */
 int storvsp_reopen(struct storvsp *v, unsigned lun,
 		   int (*change)(void *arg, struct vhdx_err *e), void *arg,
 		   struct vhdx_err *e) must_check;
 /* Tries again what waits for space. */
 void storvsp_resume(struct storvsp *v, unsigned lun);
 /* No request is taken from the rings between these; those in flight are
- * finished when pause returns. For a paused VM, and its state. */
+ * finished when pause returns, but for those that wait for space, or for a disk
+ * that could not be reopened. For a paused VM. Orders are taken as ever. */
 void storvsp_pause(struct storvsp *v);
 void storvsp_continue(struct storvsp *v);
 

@@ -16,7 +16,6 @@
 #include "storvsp_int.h"
 
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "mem.h"
 
@@ -354,8 +353,6 @@ void storvsp_chan_go(struct storvsp *v)
 static void kicked(struct storvsp_source *s)
 {
 	struct storvsp_chan *c = container_of(s, struct storvsp_chan, kick);
-	eventfd_t cnt;
-	(void)!eventfd_read(s->fd, &cnt);
 	c->more = true;
 	storvsp_chan_ready(c);
 }
@@ -429,7 +426,7 @@ static void vsp_open(void *vsp, struct vmbus_chan *chan)
 	}
 	c->v = v;
 	c->chan = chan;
-	c->kick = (struct storvsp_source){ kicked, chan_kick_fd(chan) };
+	c->kick = (struct storvsp_source){ kicked, chan_kick_fd(chan), true };
 	list_init(&c->node);
 	list_init(&c->ready);
 	list_init(&c->held);

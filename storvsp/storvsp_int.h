@@ -52,6 +52,7 @@ struct storvsp_order {
 struct storvsp_source {
 	void (*ready)(struct storvsp_source *s); /* flags something, no more */
 	int fd;
+	bool eventfd; /* every write to it is an event; it is never read */
 };
 
 int storvsp_watch(struct storvsp *v, struct storvsp_source *s,

@@ -119,7 +119,9 @@ static int open_blk(struct storvsp_unit *u, uint8_t id[16], struct vhdx_err *e)
 	int rc = u->disk.open(u->disk.arg, &u->blk, id, e);
 	if (rc)
 		return rc;
-	u->source = (struct storvsp_source){ readable, vhdx_blk_fd(u->blk) };
+	u->source = (struct storvsp_source){
+		readable, vhdx_blk_fd(u->blk), false,
+	};
 	rc = storvsp_watch(u->v, &u->source, e);
 	if (rc) {
 		(void)!vhdx_blk_close(u->blk, NULL);
