@@ -23,7 +23,7 @@ struct storvsp;
 struct storvsp_conf {
 	unsigned max_subs; /* subchannels the guest may ask for: vCPUs - 1 */
 	/* [controller's thread] Something to tell the user: a disk waits for
-	 * space, or goes on. (A broken channel: chan_up.failed.) NULL allowed. */
+	 * space, or goes on. (A broken channel: chan_up.failed.) Or NULL. */
 	void (*tell)(void *arg, const char *text);
 	void *arg;
 };
@@ -54,12 +54,12 @@ int storvsp_add(struct storvsp *v, const struct storvsp_disk *d,
  * if that fails. NOTFOUND; BUSY: it is being reopened. */
 int storvsp_remove(struct storvsp *v, unsigned lun, struct vhdx_err *e)
 	must_check;
-/* Requests wait while the disk is flushed and closed, `change` (NULL allowed) is
- * called, here on the caller's thread, and the disk is opened again, whatever
- * change returned; the guest is told of a new size. For a resize, a new leaf.
- * NOTFOUND, BUSY as above. If the flush fails nothing else is done. If it cannot
- * be opened its requests wait on: reopen again, or remove. Else: what change
- * returned. */
+/* Requests wait while the disk is flushed and closed, `change` is called (here,
+ * on the caller's thread; NULL: nothing to do), and the disk is opened again,
+ * whatever change returned; the guest is told of a new size. For a resize, a
+ * new leaf. NOTFOUND, BUSY as above. If the flush fails nothing else is done.
+ * If it cannot be opened its requests wait on: reopen again, or remove. Else
+ * the result is that of change. */
 int storvsp_reopen(struct storvsp *v, unsigned lun,
 		   int (*change)(void *arg, struct vhdx_err *e), void *arg,
 		   struct vhdx_err *e) must_check;
