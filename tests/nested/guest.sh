@@ -9,14 +9,14 @@
 #	DIR/child.avhdx	a child of it
 # The kernel's command line says what happens:
 #	console=ttyS0			or there is nothing to be seen
-#	root=/dev/sda			without it: says when init began, and
-#					switches off
+#	root=lun:0			or a path; without it: says when init
+#					began, and switches off
 #	nested.do=NAME nested.arg=WORD	runs /do/NAME WORD on the root disk, says
 #					"nested: NAME ended with STATUS" and
 #					switches off
 # For example, inside run.sh:
 #	vmm run --name g --memory 512M --kernel DIR/kernel --initrd DIR/initrd
-#		--cmdline 'console=ttyS0 root=/dev/sda nested.do=first'
+#		--cmdline 'console=ttyS0 root=lun:0 nested.do=first'
 #		--disk DIR/child.avhdx --console stdio
 # B: the build folder (build/release).
 . "$(dirname "$0")/lib.sh"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a guest was promised, and what is left of it:
- *	fsynced write FILE	numbers blocks for ever, and says "durable N"
- *				when block N and all before it are synced
+ *	fsynced write FILE	numbers blocks for ever, and says "durable FILE
+ *				N" when block N and all before it are synced
  *	fsynced check FILE N	whether they are there
  * Block i goes to a scattered place, the same as block i + PLACES: so there are
  * both new blocks and overwrites. A sector of it may be newer than what was
@@ -37,7 +37,7 @@ static int fail(const char *what, uint64_t i)
 	return 1;
 }
 
-static int write_all(int fd)
+static int write_all(int fd, const char *name)
 {
 	uint64_t word[BLOCK / 8];
 
@@ -50,7 +50,7 @@ static int write_all(int fd)
 			continue;
 		if (fdatasync(fd))
 			return fail("not synced", i);
-		printf("durable %llu\n", (unsigned long long)i);
+		printf("durable %s %llu\n", name, (unsigned long long)i);
 		fflush(stdout);
 	}
 }
@@ -96,6 +96,6 @@ int main(int argc, char **argv)
 	if (fd < 0)
 		return fail("the file cannot be opened", 0);
 	if (!strcmp(argv[1], "write"))
-		return write_all(fd);
+		return write_all(fd, argv[2]);
 	return check_all(fd, strtoull(argv[3], NULL, 10));
 }

@@ -7,7 +7,7 @@
 before=$(sha256sum base.vhdx)
 
 start first first --disk child.avhdx
-ended 60
+ended 120
 [ "$(sha256sum base.vhdx)" = "$before" ] || fail "base.vhdx has changed"
 sound child.avhdx
 sound_fs child.avhdx
@@ -18,13 +18,13 @@ used=$(dumpe2fs whole.raw 2>/dev/null | awk '/^Block count:/ { n = $3 }
 	fail "trimmed data is still there: $(du -m whole.raw), used $used MiB"
 
 start again again --disk child.avhdx
-ended 60
+ended 120
 [ "$(sha256sum base.vhdx)" = "$before" ] || fail "base.vhdx has changed"
 sound child.avhdx
 
 vhdtool merge --progress none child.avhdx
 [ ! -e child.avhdx ] || fail "merge left the child"
 start alone again --disk base.vhdx
-ended 60
+ended 120
 sound base.vhdx
 sound_fs base.vhdx

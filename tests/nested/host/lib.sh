@@ -3,7 +3,7 @@
 # Sourced by what runs inside run.sh, in /work, by busybox's shell: starts
 # guests under vmm and looks at what they say. Logs are left in out/.
 set -eu
-cmdline='console=ttyS0 quiet root=/dev/sda'
+cmdline='console=ttyS0 quiet root=lun:0'
 vmm='' log=''
 
 fail()
