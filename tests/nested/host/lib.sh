@@ -27,6 +27,7 @@ start()
 	done
 	shift 2
 	log=out/$name.log
+	: >"$log"
 	began=$(date +%s)
 	vmm run --name "$name" --memory "${memory:-512M}" --cpus "${cpus:-1}" \
 		--kernel "${kernel:-kernel}" --initrd "${initrd:-initrd}" \
