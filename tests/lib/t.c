@@ -76,6 +76,7 @@ void t_hex(uint8_t *out, const char *digits)
 
 static char tmpdirs[1024][64];
 static int tmpdir_cnt;
+static pid_t tmpdirs_pid; /* a child that ends leaves them */
 
 static int remove_one(const char *path, const struct stat *st, int type,
 		      struct FTW *ftw)
@@ -88,7 +89,7 @@ static int remove_one(const char *path, const struct stat *st, int type,
 
 static void remove_tmpdirs(void)
 {
-	for (int i = 0; i < tmpdir_cnt; i++)
+	for (int i = 0; i < tmpdir_cnt && getpid() == tmpdirs_pid; i++)
 		nftw(tmpdirs[i], remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -98,8 +99,10 @@ const char *t_tmpdir(void)
 
 	if (!base || strlen(base) > 40)
 		base = "/var/tmp";
-	if (tmpdir_cnt == 0)
+	if (tmpdir_cnt == 0) {
+		tmpdirs_pid = getpid();
 		atexit(remove_tmpdirs);
+	}
 	if (tmpdir_cnt == (int)(sizeof(tmpdirs) / sizeof(tmpdirs[0])))
 		abort();
 	snprintf(tmpdirs[tmpdir_cnt], sizeof(tmpdirs[0]), "%s/vhdkit-XXXXXX",

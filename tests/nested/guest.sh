@@ -38,7 +38,7 @@ cp "$kernel_image" "$dir/kernel"
 busybox_into "$tmp/initrd"
 mkdir "$tmp/initrd/mnt"
 modules_into "$tmp/initrd" hv_storvsc sd_mod virtio_scsi virtio_blk \
-	virtio_pci virtio_mmio
+	virtio_pci virtio_mmio evdev button
 cp "$here/guest/initrd-init" "$tmp/initrd/init"
 chmod +x "$tmp/initrd/init"
 initrd_of "$tmp/initrd" "$dir/initrd"

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base.h"
@@ -423,6 +429,66 @@ static void ctrl_a_is_ours_and_all_else_the_guests(void)
 	T_TRUE(k.quit);
 }
 
+/* On a terminal of its own; says so when it has made it raw, and ends as told
+ * to: 'e' exits, another letter aborts. */
+static pid_t raw_child(int slave, int say, int listen)
+{
+	char how = 0;
+	fflush(NULL); /* or it is said twice */
+	pid_t pid = fork();
+	if (pid)
+		return pid;
+	setsid();
+	if (ioctl(slave, TIOCSCTTY, 0) != 0 || dup2(slave, 0) != 0)
+		_exit(9);
+	term_raw();
+	if (write(say, "", 1) != 1 || read(listen, &how, 1) != 1)
+		_exit(9);
+	if (how == 'e')
+		exit(0);
+	setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
+	abort();
+}
+
+static bool echoes(int fd)
+{
+	struct termios t;
+	T_TRUE(tcgetattr(fd, &t) == 0);
+	return (t.c_lflag & ECHO) && (t.c_lflag & ICANON);
+}
+
+static void raw_until(char how)
+{
+	int up[2], down[2], status;
+	char c, name[64];
+	int master = posix_openpt(O_RDWR | O_NOCTTY);
+	T_TRUE(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+	T_TRUE(ptsname_r(master, name, sizeof(name)) == 0);
+	int slave = open(name, O_RDWR | O_NOCTTY);
+	T_TRUE(slave >= 0 && pipe(up) == 0 && pipe(down) == 0);
+	T_TRUE(echoes(slave));
+	pid_t pid = raw_child(slave, up[1], down[0]);
+	T_TRUE(read(up[0], &c, 1) == 1);
+	T_TRUE(!echoes(slave));
+	T_TRUE(write(down[1], &how, 1) == 1);
+	T_TRUE(waitpid(pid, &status, 0) == pid);
+	T_TRUE(how == 'e' ? status == 0 : WTERMSIG(status) == SIGABRT);
+	T_TRUE(echoes(slave));
+	int fds[] = { up[0], up[1], down[0], down[1], slave, master };
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
+static void the_terminal_is_as_it_was_after_an_exit(void)
+{
+	raw_until('e');
+}
+
+static void the_terminal_is_as_it_was_after_a_crash(void)
+{
+	raw_until('a');
+}
+
 static void not_called(void *arg)
 {
 	(void)arg;
@@ -562,6 +628,8 @@ static const struct t_test tests[] = {
 	T_TEST(a_wrong_order_is_refused_before_it_is_sent),
 	T_TEST(codes_have_the_same_exit_status_over_there),
 	T_TEST(ctrl_a_is_ours_and_all_else_the_guests),
+	T_TEST(the_terminal_is_as_it_was_after_an_exit),
+	T_TEST(the_terminal_is_as_it_was_after_a_crash),
 	T_TEST(a_console_keeps_the_last_of_what_nobody_reads),
 	T_TEST(one_at_a_time_reads_and_types),
 	T_TEST(what_the_guest_said_last_is_given_at_the_end),
