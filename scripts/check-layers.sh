@@ -118,7 +118,7 @@ END {
 
 # Programs. Partition tables are for two of them, which link parttab_OBJS. What
 # the VMM is made of stands on the base (L0): vmbus on nothing else, storvsp on
-# channels and vhdx_blk.h; only the VMM's main.c opens disks.
+# channels and vhdx_blk.h; only the VMM's disk.c opens disks.
 status=0
 for file in vhdtool/*.[ch] vhdfsmap/*.[ch] vhdfuse/*.[ch] vmbus/*.[ch] \
 	storvsp/*.[ch] vmm/*.[ch]; do
@@ -143,4 +143,8 @@ for file in vhdtool/*.[ch] vhdfsmap/*.[ch] vhdfuse/*.[ch] vmbus/*.[ch] \
 		status=1
 	done
 done
+if grep -n 'vhdx_open(' vmm/*.c vmbus/*.c storvsp/*.c | grep -v '^vmm/disk\.c:'; then
+	echo "disks are opened in vmm/disk.c only"
+	status=1
+fi
 exit $status
