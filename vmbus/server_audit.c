@@ -28,13 +28,16 @@ static void audit_queue(const struct vmbus_server *s)
 	}
 }
 
+static const struct gpadl *find(const struct vmbus_server *s, uint32_t id)
+{
+	return gpadl_find((struct gpadl_set *)&s->gpadls, id);
+}
+
 /* The ring of an open channel is its own, whole, and in the set. */
 static void audit_ring(const struct vmbus_server *s,
 		       const struct server_chan *c, const struct open_req *r)
 {
-	struct gpadl_set *set = (struct gpadl_set *)&s->gpadls;
-
-	ASSERT(gpadl_find(set, r->ring->id) == r->ring);
+	ASSERT(find(s, r->ring->id) == r->ring);
 	ASSERT(r->ring->chan == c && r->ring->range_cnt == 1);
 	ASSERT(r->ring->state != GPADL_COMING && r->vp < s->vp_cnt);
 	ASSERT(r->to_host_cnt && r->to_host_cnt < r->ring->page_cnt);
@@ -125,11 +128,12 @@ static void audit_gpadls(const struct vmbus_server *s)
 
 			cnt++;
 			page_cnt += g->page_cnt;
-			ASSERT(g->id % GPADL_BUCKETS == i);
+			ASSERT(find(s, g->id) == g);
 			ASSERT(g->got_cnt <= g->word_cnt);
 			ASSERT(g->page_cnt + g->range_cnt == g->word_cnt);
 			audit_due(&g->torn, &s->queue);
-			ASSERT(g->chan || g->state == GPADL_TEARING);
+			ASSERT(g->chan ? s->by_relid[g->chan->relid] == g->chan
+				       : g->state == GPADL_TEARING);
 			ASSERT(!due_waits(&g->torn) ||
 			       g->state == GPADL_TEARING);
 			/* Nothing is torn down that nobody waits for. */

@@ -186,6 +186,24 @@ static struct guest_msg gpadl(struct fuzz_in *in, bool body)
 	return guest_gpadl_body(id, cnt, MARK, at);
 }
 
+/* Ranges that may fit or not: a byte is a page, or begins a range. */
+static struct guest_msg ranges(struct fuzz_in *in)
+{
+	uint8_t a = fuzz_u8(in), b = fuzz_u8(in);
+	uint32_t word_cnt = 2 + a % 16;
+	uint64_t word[18];
+
+	for (uint32_t i = 0; i < word_cnt; i++) {
+		uint8_t n = fuzz_u8(in);
+
+		word[i] = n & 1 ? (uint64_t)(n & 2 ? 4095 : 0) << 32 |
+				(n >> 4) * 4096u | (n & 4)
+				: MARK | n;
+	}
+	return guest_gpadl_raw(1 + a / 128, b % 16, (uint16_t)(word_cnt * 8),
+			       1 + b / 16 % 4, word, word_cnt);
+}
+
 static struct guest_msg contact(struct fuzz_in *in)
 {
 	static const uint32_t v[] = { PROTO_V(5, 3), PROTO_V(5, 0),
@@ -232,7 +250,7 @@ static struct guest_msg message(uint8_t op, struct fuzz_in *in)
 	case 13:
 		return guest_bare(GUEST_UNLOAD);
 	case 14:
-		return guest_tl_connect(op);
+		return op / 16 == 1 ? guest_tl_connect(op) : ranges(in);
 	default:
 		return raw(in);
 	}
@@ -261,7 +279,7 @@ static void offer(unsigned dev)
 	if (seen.dev[dev].there)
 		return;
 	ASSERT(vmbus_server_offer(seen.s, &o, &relid, NULL) == 0);
-	ASSERT(seen.chan[relid].vsp == SHUT && !seen.chan[relid].known);
+	ASSERT(seen.chan[relid].vsp == SHUT);
 	seen.dev[dev].there = true;
 }
 
@@ -270,6 +288,7 @@ static void order(uint8_t op, struct fuzz_in *in)
 	unsigned dev = op / 8 % DEVS;
 	void *key = (void *)(uintptr_t)(dev + 1);
 
+	seen.s->last_relid = 0; /* no mercy: the next is the lowest free */
 	switch (op % 8) {
 	case 0:
 		offer(dev);
