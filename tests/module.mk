@@ -21,7 +21,7 @@ vmm_TESTED :=
 endif
 # And under other names, test_vmm_*.c; booting wants the ACPI tables, so iasl.
 vmm_PLAIN := serial vm_serial rtc io evloop
-vmm_BOOT := boot boot_load acpi
+vmm_BOOT := boot_load acpi
 vmm_JSON := conf conf_disk conf_json instance client console ctl errand say \
 	term usock
 ifneq ($(shell uname -m),x86_64)
@@ -54,7 +54,7 @@ $(golden_OBJS) $(fuzz_ALL): \
 # What tests share, as an archive: each program takes what it needs, so that the
 # fuzzers do without CUnit.
 tests_LIBS := $(B)/libtests.a $(B)/libvmm-test.a $(B)/libvsp-test.a $(B)/libvhdx-test.a
-$(B)/libvmm-test.a: $(patsubst %,$(B)/vmm/%.o,$(vmm_TESTED) $(vmm_PLAIN) \
+$(B)/libvmm-test.a: $(patsubst %,$(B)/vmm/%.o,boot $(vmm_TESTED) $(vmm_PLAIN) \
 	$(vmm_JSON) $(vmm_BOOT)) $(if $(vmm_BOOT),$(vmm_AML))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
