@@ -56,6 +56,7 @@ struct hyperv {
 	struct hyperv_conf conf;
 	int slot_fd;
 	unsigned init_cnt; /* vps that are there */
+	bool apicv;
 	struct kvm_cpuid2 *supported;
 	struct hyperv_vp vp[];
 };
@@ -89,6 +90,26 @@ static int check_caps(int kvm_fd, struct vhdx_err *e)
 	return 0;
 }
 
+/* Where KVM does not tell, it is taken for a processor that can. */
+static bool has_apicv(void)
+{
+	static const char *const paths[] = {
+		"/sys/module/kvm_intel/parameters/enable_apicv",
+		"/sys/module/kvm_amd/parameters/avic",
+	};
+	bool told = false;
+	for (unsigned i = 0; i < ARRAY_LEN(paths); i++) {
+		FILE *f = fopen(paths[i], "re");
+		int c = f ? fgetc(f) : EOF;
+		if (f)
+			fclose(f);
+		if (c == 'Y' || c == '1')
+			return true;
+		told |= c == 'N' || c == '0';
+	}
+	return !told;
+}
+
 /* What KVM lists; the caller's, to be freed. */
 static int get_cpuid(int fd, unsigned long request, struct kvm_cpuid2 **out,
 		     struct vhdx_err *e)
@@ -120,6 +141,7 @@ int hyperv_create(const struct hyperv_conf *conf, struct hyperv **out,
 		return err_set(e, VHDX_E_NOMEM, "no memory for %u vCPUs",
 			       conf->cpu_cnt);
 	h->conf = *conf;
+	h->apicv = has_apicv();
 	for (unsigned i = 0; i < conf->cpu_cnt; i++) {
 		pthread_mutex_init(&h->vp[i].lock, NULL);
 		h->vp[i].vcpu_fd = h->vp[i].irq_fd = -1;
@@ -238,6 +260,7 @@ static int set_cpuid(struct hyperv *h, unsigned vp, int vcpu_fd,
 		.cpu_cnt = h->conf.cpu_cnt,
 		.tsc_deadline = ioctl(h->conf.vm_fd, KVM_CHECK_EXTENSION,
 				      KVM_CAP_TSC_DEADLINE_TIMER) > 0,
+		.apicv = h->apicv,
 		.kvm = h->supported->entries,
 		.kvm_cnt = h->supported->nent,
 		.hv = hv->entries,

@@ -173,6 +173,7 @@ enum {
 	EAX3_VP_RUNTIME = 0,
 	EAX3_TIME = 1,
 	EAX3_SYNIC = 2,
+	EAX3_APIC = 4,
 	EAX3_HYPERCALL = 5,
 	EAX3_VP_INDEX = 6,
 	EAX3_RESET = 7,
@@ -183,6 +184,7 @@ enum {
 	EBX3_SIGNAL = 5,
 	EDX3_FREQUENCY = 8,
 	EDX3_CRASH = 10,
+	EAX4_APIC = 3,
 	EAX4_RESET = 4,
 	EAX4_RELAXED_TIMING = 5,
 	EAX4_NO_AUTO_EOI = 9,
@@ -227,9 +229,10 @@ static void features(struct build *b, const struct kvm_cpuid_entry2 *kvm)
 {
 	const struct kvm_cpuid_entry2 *t = leaf_of(b, 0x80000007);
 	uint32_t eax = BIT(EAX3_VP_RUNTIME) | BIT(EAX3_TIME) |
-		       BIT(EAX3_SYNIC) | BIT(EAX3_HYPERCALL) |
-		       BIT(EAX3_VP_INDEX) | BIT(EAX3_RESET) |
-		       BIT(EAX3_TSC_PAGE) | BIT(EAX3_FREQUENCY);
+		       BIT(EAX3_SYNIC) | BIT(EAX3_APIC) |
+		       BIT(EAX3_HYPERCALL) | BIT(EAX3_VP_INDEX) |
+		       BIT(EAX3_RESET) | BIT(EAX3_TSC_PAGE) |
+		       BIT(EAX3_FREQUENCY);
 	uint32_t edx = BIT(EDX3_FREQUENCY) | BIT(EDX3_CRASH);
 	if (t && t->edx & BIT(EDX87_INVARIANT_TSC))
 		eax |= BIT(EAX3_INVARIANT_TSC);
@@ -239,6 +242,21 @@ static void features(struct build *b, const struct kvm_cpuid_entry2 *kvm)
 		.ebx = BIT(EBX3_POST) | BIT(EBX3_SIGNAL),
 		.edx = kvm->edx & edx,
 	});
+}
+
+/*
+ * By the MSRs for the APIC a guest leaves out most EOIs: the assist page says
+ * which, and each would be an exit. Where the processor does EOIs by itself,
+ * the MSR is what would exit.
+ * SINTs that end by themselves would cost that virtualisation.
+ */
+static uint32_t hints(const struct build *b, const struct kvm_cpuid_entry2 *kvm)
+{
+	uint32_t hint = BIT(EAX4_RESET) | BIT(EAX4_RELAXED_TIMING) |
+			BIT(EAX4_NO_AUTO_EOI);
+	if (!b->in->apicv && kvm->eax & BIT(EAX3_APIC))
+		hint |= BIT(EAX4_APIC);
+	return hint;
 }
 
 static int hypervisor(struct build *b, struct vhdx_err *e)
@@ -265,12 +283,9 @@ static int hypervisor(struct build *b, struct vhdx_err *e)
 		.ebx = HV_VERSION << 16,
 	});
 	features(b, kvm);
-	/* SINTs that end by themselves would cost the host's APIC
-	 * virtualisation. */
 	put(b, (struct kvm_cpuid_entry2){
 		.function = 0x40000004,
-		.eax = BIT(EAX4_RESET) | BIT(EAX4_RELAXED_TIMING) |
-		       BIT(EAX4_NO_AUTO_EOI),
+		.eax = hints(b, kvm),
 		.ebx = NO_SPIN_NOTIFY,
 	});
 	put(b, (struct kvm_cpuid_entry2){

@@ -18,6 +18,7 @@
 struct hyperv_cpuid {
 	unsigned vp, cpu_cnt;
 	bool tsc_deadline; /* KVM has it, but does not list it */
+	bool apicv;	   /* the processor does a guest's EOI by itself */
 	const struct kvm_cpuid_entry2 *kvm; /* KVM_GET_SUPPORTED_CPUID */
 	unsigned kvm_cnt;
 	const struct kvm_cpuid_entry2 *hv; /* KVM_GET_SUPPORTED_HV_CPUID */

@@ -100,11 +100,23 @@ static void features_are_those_wanted_and_no_others(void)
 	begin(false);
 	build();
 	const struct kvm_cpuid_entry2 *c = get(0x40000003, 0);
-	T_EQ_U64(c->eax, 0x8AE7);
+	T_EQ_U64(c->eax, 0x8AF7);
 	T_EQ_U64(c->ebx, 0x30);
 	T_EQ_U64(c->edx, 0x500);
-	T_EQ_U64(get(0x40000004, 0)->eax, 0x230);
+	T_EQ_U64(get(0x40000004, 0)->eax, 0x238);
 	T_EQ_U64(get(0x40000004, 0)->ebx, UINT32_MAX);
+}
+
+static void apic_by_msr_is_advised_where_eois_exit(void)
+{
+	begin(false);
+	in.apicv = true;
+	build();
+	T_EQ_U64(get(0x40000004, 0)->eax, 0x230);
+	in.apicv = false;
+	hv[0].eax &= ~BIT(4);
+	build();
+	T_EQ_U64(get(0x40000004, 0)->eax, 0x230);
 }
 
 static void invariant_tsc_needs_host_and_kvm(void)
@@ -239,6 +251,7 @@ static void too_many_entries_are_refused(void)
 static const struct t_test tests[] = {
 	T_TEST(hypervisor_is_hyperv_and_no_other),
 	T_TEST(features_are_those_wanted_and_no_others),
+	T_TEST(apic_by_msr_is_advised_where_eois_exit),
 	T_TEST(invariant_tsc_needs_host_and_kvm),
 	T_TEST(missing_feature_is_named),
 	T_TEST(apic_id_is_the_vcpu_everywhere),
