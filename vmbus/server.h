@@ -26,7 +26,7 @@ struct vmbus_offer {
 	uint8_t if_type[16], instance[16]; /* as on the wire */
 	uint16_t flags;
 	uint8_t user_def[120];
-	void *dev; /* comes back with the actions of its channels */
+	void *dev; /* comes back with the actions of its channels; unique */
 };
 
 enum vmbus_action_kind {
@@ -37,7 +37,7 @@ enum vmbus_action_kind {
 	VMBUS_GONE,    /* a rescinded device is forgotten by the guest, all its
 			  channels closed: dev may be freed */
 	VMBUS_TELL,    /* the guest broke the protocol, or something worth
-			  knowing happened: text */
+			  knowing happened: text; 100 from reset to reset */
 };
 
 /* Pointers are valid until the next call. */
@@ -75,9 +75,10 @@ bool vmbus_server_next(struct vmbus_server *s, struct vmbus_action *a);
  * NOSPC when all relids are in use. */
 int vmbus_server_offer(struct vmbus_server *s, const struct vmbus_offer *o,
 		       uint32_t *relid, struct vhdx_err *e) must_check;
-/* Subchannels 1..cnt of it; does nothing for those that are there, or when
- * relids run out. */
+/* Subchannels 1..cnt of it; does nothing for those that are there, when relids
+ * run out, or when its primary is not open. */
 void vmbus_server_offer_subs(struct vmbus_server *s, void *dev, unsigned cnt);
+/* GONE follows, when the guest has let go of it; again is harmless till then. */
 void vmbus_server_rescind(struct vmbus_server *s, void *dev);
 
 /* Answers to VMBUS_OPEN and VMBUS_CLOSE. */
