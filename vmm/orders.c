@@ -14,6 +14,7 @@
 struct orders {
 	struct machine *m;
 	struct errands *errands;
+	bool turns; /* a pause or resume is under way */
 };
 
 static json_t *state_of(const struct machine *m)
@@ -30,27 +31,95 @@ static void refuse(struct ctl_call *call, const char *text)
 	ctl_error(call, &err);
 }
 
+/* Pause: first the guest stops, then the disks become quiet, so that their
+ * images do not change any more when it is answered. Resume: the reverse. One
+ * of them at a time, or a guest could run beside disks that do not. */
+struct turn {
+	struct errand errand;
+	struct orders *o;
+	struct ctl_call *call;
+	bool pause;
+	struct storvsp *vsp[CONF_CONTROLLERS];
+};
+
+static void turn_work(struct errand *w)
+{
+	struct turn *t = container_of(w, struct turn, errand);
+	for (unsigned n = 0; n < CONF_CONTROLLERS; n++) {
+		if (t->vsp[n] && t->pause)
+			storvsp_pause(t->vsp[n]);
+		else if (t->vsp[n])
+			storvsp_continue(t->vsp[n]);
+	}
+}
+
+static void turn_done(struct errand *w)
+{
+	struct turn *t = container_of(w, struct turn, errand);
+	struct vm *vm = t->o->m->vm;
+	if (!t->pause && vm_state(vm) == VM_PAUSED)
+		vm_resume(vm);
+	t->o->turns = false;
+	ctl_result(t->call, state_of(t->o->m));
+	mem_free(t);
+}
+
+static int start_turn(struct orders *o, bool pause, struct ctl_call *call,
+		      struct vhdx_err *e)
+{
+	struct turn *t = mem_zalloc(sizeof(*t));
+	if (!t)
+		return err_set(e, VHDX_E_NOMEM, "out of memory");
+	t->errand.work = turn_work;
+	t->errand.done = turn_done;
+	t->o = o;
+	t->call = call;
+	t->pause = pause;
+	for (unsigned n = 0; n < CONF_CONTROLLERS; n++)
+		t->vsp[n] = disks_vsp(o->m->disks, n);
+	int rc = errand_start(o->errands, &t->errand, e);
+	if (rc)
+		mem_free(t);
+	return rc;
+}
+
+static void turn_to(struct orders *o, bool pause, struct ctl_call *call)
+{
+	struct vm *vm = o->m->vm;
+	struct vhdx_err err;
+	enum vm_state state = vm_state(vm);
+	int rc = 0;
+	if (o->turns)
+		rc = err_set(&err, VHDX_E_BUSY, "another pause or resume is "
+			     "under way");
+	else if (state != VM_RUNNING && state != VM_PAUSED)
+		rc = err_set(&err, VHDX_E_FAILED, "the guest does not run");
+	bool was_running = state == VM_RUNNING;
+	if (!rc && pause && was_running)
+		vm_pause(vm);
+	if (!rc && (pause || !was_running)) {
+		rc = start_turn(o, pause, call, &err);
+		o->turns = !rc;
+		if (rc && pause && was_running)
+			vm_resume(vm);
+	} else if (!rc) {
+		ctl_result(call, state_of(o->m)); /* it runs */
+	}
+	if (rc)
+		ctl_error(call, &err);
+}
+
 static void do_pause(struct orders *o, const json_t *req, struct ctl_call *call)
 {
 	(void)req;
-	if (vm_state(o->m->vm) == VM_RUNNING)
-		vm_pause(o->m->vm);
-	if (vm_state(o->m->vm) == VM_PAUSED)
-		ctl_result(call, state_of(o->m));
-	else
-		refuse(call, "the guest does not run");
+	turn_to(o, true, call);
 }
 
 static void do_resume(struct orders *o, const json_t *req,
 		      struct ctl_call *call)
 {
 	(void)req;
-	if (vm_state(o->m->vm) == VM_PAUSED)
-		vm_resume(o->m->vm);
-	if (vm_state(o->m->vm) == VM_RUNNING)
-		ctl_result(call, state_of(o->m));
-	else
-		refuse(call, "the guest is not paused");
+	turn_to(o, false, call);
 }
 
 static void do_power_off(struct orders *o, const json_t *req,

@@ -36,7 +36,9 @@ is '.disks[0].read.requests > 0 and .disks[0].errors == 0'
 ctl pause >out/ctl
 sleep 1
 cnt=$(ticks)
+sum=$(sha256sum child.avhdx)
 sleep 2
+[ "$(sha256sum child.avhdx)" = "$sum" ] || fail "a paused guest writes"
 [ "$(ticks)" = "$cnt" ] || fail "a paused guest ticks"
 is '.state == "paused"'
 refused 1 ctl power-off
@@ -57,7 +59,10 @@ refused 6 ctl add-disk base.vhdx
 refused 2 ctl add-disk data.vhdx,lun=99
 is '(.disks | length) == 2'
 
+ctl pause >out/ctl
 ctl reset >out/ctl
+is '.state == "paused" and (.vmbus.connected | not)'
+ctl resume >out/ctl
 tries=300
 until [ "$(grep -c 'control begins' "$log")" = 2 ]; do
 	tries=$((tries - 1))
@@ -88,6 +93,7 @@ pty=$(jq -r .console out/status)
 [ -c "${pty#pty:}" ] || fail "no pseudo terminal: $pty"
 timeout 1 cat "${pty#pty:}" >out/pty 2>/dev/null || :
 grep -q 'nested: init after' out/pty || fail "nothing on $pty"
+ctl pause >out/ctl
 ctl quit >out/ctl
 ended_itself 20
 sound child.avhdx
