@@ -78,7 +78,7 @@ int vmbus_server_offer(struct vmbus_server *s, const struct vmbus_offer *o,
 /* Subchannels 1..cnt of it; does nothing for those that are there, when relids
  * run out, or when its primary is not open. */
 void vmbus_server_offer_subs(struct vmbus_server *s, void *dev, unsigned cnt);
-/* GONE follows when the guest has let go of it; till then, again is harmless. */
+/* GONE follows when the guest has let go; till then, again is harmless. */
 void vmbus_server_rescind(struct vmbus_server *s, void *dev);
 
 /* Answers to VMBUS_OPEN and VMBUS_CLOSE. */
