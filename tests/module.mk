@@ -23,7 +23,7 @@ endif
 vmm_PLAIN := serial vm_serial rtc io evloop
 vmm_BOOT := boot_load acpi
 vmm_JSON := conf conf_disk conf_json instance client console ctl errand say \
-	term usock
+	term usock disk disks
 ifneq ($(shell uname -m),x86_64)
 unit_NAMES := $(filter-out vmm_%,$(unit_NAMES))
 vmm_PLAIN :=
@@ -34,7 +34,7 @@ unit_NAMES := $(filter-out vmm_boot vmm_acpi,$(unit_NAMES))
 vmm_BOOT :=
 endif
 ifneq ($(call have_pkg,jansson),yes)
-unit_NAMES := $(filter-out vmm_conf vmm_ctl,$(unit_NAMES))
+unit_NAMES := $(filter-out vmm_conf vmm_ctl vmm_disks,$(unit_NAMES))
 vmm_JSON :=
 endif
 unit_OBJS := $(unit_NAMES:%=$(B)/tests/unit/test_%.o) $(B)/tests/unit/main.o
