@@ -38,6 +38,8 @@
 #define QUEUE 16u	/* messages of the guest */
 #define MSG_VMBUS 1u	/* their type, either way */
 #define WHY_MAX 160u
+#define TELLS 100u /* broken channels told from reset to reset */
+#define TELL_MAX 700u
 
 enum mail_kind {
 	MAIL_OPENED = 1,
@@ -92,6 +94,7 @@ struct bus {
 	bool started;
 	void (*tell)(void *arg, const char *text);
 	void *tell_arg;
+	unsigned tells_left;
 
 	bool sending; /* `out` waits for its slot */
 	uint32_t out_vp;
@@ -108,6 +111,20 @@ static void say(const struct bus *b, const char *text)
 {
 	if (b->tell)
 		b->tell(b->tell_arg, text);
+}
+
+/* Of what a guest can bring about as often as it likes. */
+static void complain(struct bus *b, uint32_t relid, const char *what,
+		     const char *why)
+{
+	char text[TELL_MAX];
+	if (b->tells_left == 0)
+		return;
+	b->tells_left--;
+	snprintf(text, sizeof(text), "VMBus channel %u %s: %s%s", relid, what,
+		 why, b->tells_left ? "" :
+		 "; no more of this is told before a reset");
+	say(b, text);
 }
 
 static void poke(int fd)
@@ -287,15 +304,13 @@ static void do_open(struct bus *b, const struct vmbus_action *a)
 {
 	struct vhdx_err e;
 	struct bus_chan *c = NULL;
-	char text[sizeof(e.text) + 64];
 	if (chan_make(b, a, &c, &e) == 0) {
 		c->dev->ops->open(c->dev->vsp, c->chan);
 		return;
 	}
-	snprintf(text, sizeof(text), "VMBus channel %u is refused: %s",
-		 a->relid, e.text);
-	vmbus_server_opened(b->server, a->relid, false);
-	say(b, text);
+	uint32_t relid = a->relid;
+	vmbus_server_opened(b->server, relid, false);
+	complain(b, relid, "is refused", e.text);
 }
 
 static void do_close(struct bus *b, const struct vmbus_action *a)
@@ -407,12 +422,8 @@ static void read_chan_mail(struct bus *b, const struct mail *m)
 	uint32_t relid = c->relid;
 	if (m->what & MAIL_OPENED)
 		vmbus_server_opened(b->server, relid, true);
-	if (m->what & MAIL_FAILED) {
-		char text[WHY_MAX + 64];
-		snprintf(text, sizeof(text), "VMBus channel %u has failed: %s",
-			 relid, m->why);
-		say(b, text);
-	}
+	if (m->what & MAIL_FAILED)
+		complain(b, relid, "has failed", m->why);
 	if (m->what & (MAIL_REFUSED | MAIL_CLOSED))
 		chan_drop(b, c);
 	if (m->what & MAIL_REFUSED)
@@ -473,6 +484,7 @@ int bus_create(unsigned cpu_cnt, const struct gmem *mem, struct evloop *loop,
 		return err_set(e, VHDX_E_NOMEM, "no memory for the VMBus");
 	b->mem = mem;
 	b->loop = loop;
+	b->tells_left = TELLS;
 	list_init(&b->devs);
 	list_init(&b->mail);
 	pthread_mutex_init(&b->lock, NULL);
@@ -532,6 +544,7 @@ void bus_reset(struct bus *b)
 	if (b->sending)
 		watch_slots(b, false);
 	b->sending = false;
+	b->tells_left = TELLS;
 	vmbus_server_reset(b->server);
 	act_all(b);
 	while (b->chan_cnt > 0) {

@@ -136,6 +136,7 @@ static struct bus *bus;
 static struct vmbus_dev *dev;
 static struct fake_guest guest;
 static char told[1024];
+static unsigned told_cnt;
 static uint64_t live;
 static unsigned turns_left;
 
@@ -143,6 +144,7 @@ static void tell(void *arg, const char *text)
 {
 	(void)arg;
 	snprintf(told, sizeof(told), "%s", text);
+	told_cnt++;
 }
 
 static void on_idle(void *arg, uint32_t events)
@@ -176,6 +178,7 @@ static void begin(void)
 	memset(&hv, 0, sizeof(hv));
 	memset(&vsp, 0, sizeof(vsp));
 	told[0] = 0;
+	told_cnt = 0;
 	hv.eager = true;
 	hv.slot_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	fake_guest_init(&guest, 16);
@@ -526,6 +529,26 @@ static void failed_channel_is_told_and_its_device_stays(void)
 	end();
 }
 
+static void guest_cannot_make_us_tell_for_ever(void)
+{
+	begin();
+	uint32_t relid = opened_chan();
+	for (unsigned i = 0; i < 150; i++) {
+		chan_up(vsp.open)->failed(vsp.open, "once more");
+		turn();
+	}
+	T_EQ_U64(told_cnt, 100);
+	T_TRUE(strstr(told, "once more; no more of this") != NULL);
+	close_chan(relid);
+	bus_reset(bus);
+	opened_chan();
+	chan_up(vsp.open)->failed(vsp.open, "anew");
+	turn();
+	T_EQ_U64(told_cnt, 101);
+	close_chan(offered());
+	end();
+}
+
 /* ---- claims: ends ------------------------------------------------------- */
 
 static void reset_waits_for_vsps_and_not_for_the_guest(void)
@@ -636,6 +659,7 @@ static const struct t_test tests[] = {
 	T_TEST(retarget_moves_the_interrupt_and_gives_one),
 	T_TEST(subchannels_are_offered_when_the_vsp_asks),
 	T_TEST(failed_channel_is_told_and_its_device_stays),
+	T_TEST(guest_cannot_make_us_tell_for_ever),
 	T_TEST(reset_waits_for_vsps_and_not_for_the_guest),
 	T_TEST(reset_closes_a_channel_that_is_being_opened),
 	T_TEST(rescinded_device_goes_when_the_guest_lets_go),
