@@ -20,7 +20,7 @@ unit_NAMES := $(filter-out $(vmm_TESTED),$(unit_NAMES))
 vmm_TESTED :=
 endif
 # And under other names, test_vmm_*.c; booting wants the ACPI tables, so iasl.
-vmm_PLAIN := serial vm_serial rtc io evloop
+vmm_PLAIN := serial vm_serial vm_pm rtc io evloop
 vmm_BOOT := boot_load acpi
 vmm_JSON := conf conf_disk conf_json instance client console ctl errand say \
 	term usock disk disks
@@ -55,9 +55,9 @@ $(golden_OBJS) $(fuzz_ALL): \
 # fuzzers do without CUnit.
 tests_LIBS := $(B)/libtests.a $(B)/libvmm-test.a $(B)/libvsp-test.a $(B)/libvhdx-test.a
 $(B)/libvmm-test.a: $(patsubst %,$(B)/vmm/%.o,boot $(vmm_TESTED) $(vmm_PLAIN) \
-	$(vmm_JSON) $(vmm_BOOT)) $(if $(vmm_BOOT),$(vmm_AML))
+	$(vmm_JSON) $(vmm_BOOT)) $(if $(vmm_BOOT),$(vmm_AML)) tests/module.mk
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && $(AR) rcs $@ $^
+	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 
 $(B)/libvsp-test.a: $(storvsp_OBJS) $(vmbus_OBJS)
 	$(call say,AR,$@)

@@ -246,14 +246,11 @@ void serial_write(struct serial *s, unsigned reg, uint8_t value)
 
 unsigned serial_tx_take(struct serial *s, uint8_t *buf, unsigned max)
 {
-	bool was_busy = !tx_empty(s);
 	unsigned n = s->tx_cnt < max ? s->tx_cnt : max;
 
 	for (unsigned i = 0; i < n; i++)
 		buf[i] = s->tx[(s->tx_at + i) % SERIAL_TX];
 	s->tx_at = (s->tx_at + n) % SERIAL_TX;
 	s->tx_cnt -= n;
-	if (was_busy && tx_empty(s))
-		s->thr_event = true;
 	return n;
 }

@@ -138,7 +138,8 @@ static bool run_once(struct vcpu *v, bool *interrupted)
 	*interrupted = errno == EINTR;
 	if (errno == EINTR || errno == EAGAIN)
 		return true;
-	fail(v, "KVM_RUN gives errno", (uint64_t)errno);
+	err_sys(&v->err, errno, "processor %u: KVM_RUN", v->vp);
+	v->say(v->arg, v, VCPU_FAILED);
 	return false;
 }
 

@@ -183,6 +183,7 @@ static void input_waits_until_the_guest_listens(void)
 	open_com1();
 	T_OK(vm_serial_console(&s, in_pipe[0], -1, &t_err));
 	T_TRUE(write(in_pipe[1], "ok", 2) == 2);
+	TURN_UNTIL(!s.in_on); /* no busy loop meanwhile */
 	T_EQ_U64(in(5) & 1, 0);
 	listen();
 	TURN_UNTIL(in(5) & 1);
