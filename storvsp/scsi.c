@@ -225,6 +225,7 @@ static void leave(struct scsi_cmd *c)
 	struct scsi_job *j = scsi_job(c);
 
 	list_del(&j->node);
+	j->running = false;
 	d->retry_cnt -= j->retried;
 	j->retried = false;
 	if (d->same_owner == c)
@@ -369,6 +370,7 @@ static void begin(struct scsi_cmd *c)
 		return;
 	}
 	list_add_tail(&d->running, &j->node);
+	j->running = true;
 	c->status = SCSI_GOOD;
 	c->moved_len = 0;
 	j->step = NULL;
@@ -386,6 +388,7 @@ void scsi_submit(struct scsi_disk *d, struct scsi_cmd *c)
 	c->req.err = NULL;
 	c->req.extent = NULL;
 	c->req.copy = NULL;
+	j->running = false;
 	j->aborted = false;
 	j->retried = false;
 	list_init(&j->node);
@@ -453,22 +456,35 @@ void scsi_resume(struct scsi_disk *d)
 	settle(d);
 }
 
+void scsi_abort(struct scsi_cmd *c)
+{
+	struct scsi_job *j = scsi_job(c);
+
+	if (!j->running) {
+		end_aborted(c);
+		return;
+	}
+	j->aborted = true;
+	vhdx_blk_cancel(c->disk->conf.blk, &c->req);
+}
+
 void scsi_abort_all(struct scsi_disk *d)
 {
 	struct list gone, *it;
 
-	list_for_each(it, &d->running) {
-		struct scsi_cmd *c = cmd_of(it);
-
-		scsi_job(c)->aborted = true;
-		vhdx_blk_cancel(d->conf.blk, &c->req);
-	}
+	list_for_each(it, &d->running)
+		scsi_abort(cmd_of(it));
 	list_init(&gone);
 	list_splice(&gone, &d->waiting);
 	list_splice(&gone, &d->same);
 	list_splice(&gone, &d->stalled);
 	while (!list_empty(&gone))
 		end_aborted(cmd_of(gone.next));
+}
+
+bool scsi_is_working(const struct scsi_disk *d)
+{
+	return !list_empty(&d->running);
 }
 
 /* ---- another block device ------------------------------------------------ */

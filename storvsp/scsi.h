@@ -85,6 +85,10 @@ void scsi_submit(struct scsi_disk *d, struct scsi_cmd *c);
  * at once, from in here, where nothing of it is with the host; else later, what
  * the host has begun is waited for. */
 void scsi_abort_all(struct scsi_disk *d);
+/* The same for one, which is in flight; not from inside a callback. */
+void scsi_abort(struct scsi_cmd *c);
+/* Some of it is with the host: buffers are read and written. */
+bool scsi_is_working(const struct scsi_disk *d);
 
 /* Tries again what waits for space. */
 void scsi_resume(struct scsi_disk *d);

@@ -45,7 +45,8 @@ struct scsi_job {
 	struct list node;
 	scsi_fn *step;	/* NULL: one request is all */
 	enum scsi_kind kind; /* for the statistics */
-	bool aborted;	/* by scsi_abort_all(), while with the host */
+	bool running;	/* on that list */
+	bool aborted;	/* by scsi_abort(), while with the host */
 	bool retried;	/* counts in disk->retry_cnt */
 	uint64_t voff;	/* bytes: where the rest begins */
 	uint64_t end;	/* and ends */

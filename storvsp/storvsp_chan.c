@@ -11,7 +11,8 @@
  *     its answer is in the ring: there is always a place to keep the answer.
  * C2. The rings are used in CHAN_OPEN only.
  * C3. A channel is closed when no disk has a request of it any more: the host
- *     has let go of the guest's pages.
+ *     has let go of the guest's pages. They are given up, so that no request,
+ *     however much it asks for, keeps a channel.
  */
 #include "storvsp_int.h"
 
@@ -398,13 +399,28 @@ static void open_order(struct storvsp *v, struct storvsp_order *o)
 	chan_up(chan)->opened(chan, ok);
 }
 
+/* Nobody will hear of them; a guest could have asked for hours of work, and the
+ * bus waits. */
+static void give_up(struct storvsp_chan *c)
+{
+	for (unsigned i = 0; i < c->fresh; i++) {
+		struct storvsp_req *r = &c->pool[i];
+		struct storvsp_unit *u = r->u;
+		if (!u)
+			continue;
+		storvsp_unit_touch(u);
+		scsi_abort(&r->cmd);
+	}
+}
+
 static void close_order(struct storvsp *v, struct storvsp_order *o)
 {
 	struct storvsp_chan *c = container_of(o, struct storvsp_chan, close);
 	storvsp_unwatch(v, &c->kick);
 	c->state = CHAN_CLOSING;
 	c->more = false;
-	drop_unsent(c);
+	drop_unsent(c); /* who has a unit now, is in it */
+	give_up(c);
 	if (v->primary == c) {
 		v->primary = NULL;
 		v->proto = PROTO_BEGIN;
@@ -452,10 +468,8 @@ const struct vsp_ops storvsp_ops = { vsp_open, vsp_close };
 static bool close_step(struct storvsp_chan *c)
 {
 	struct vmbus_chan *chan = c->chan;
-	if (c->in_flight) {
-		storvsp_unit_unstick(c->v);
+	if (c->in_flight)
 		return true;
-	}
 	list_del(&c->node);
 	list_del(&c->ready);
 	list_del(&c->held);

@@ -154,11 +154,8 @@ void storvsp_unit_touch(struct storvsp_unit *u); /* it is to have its turn */
 void storvsp_unit_turns(struct storvsp *v);
 /* Everything in flight ends soon. */
 void storvsp_unit_abort(struct storvsp_unit *u);
-/* The same for disks that wait for space, or to be opened: somebody waits for
- * their requests. */
-void storvsp_unit_unstick(struct storvsp *v);
 bool storvsp_unit_step(struct storvsp *v);
-/* Nothing is in flight, but what waits like that. */
+/* Nothing is in flight, but what waits for space, or for its disk. */
 bool storvsp_unit_idle(const struct storvsp *v);
 /* Closes all; the first error. */
 int storvsp_unit_close_all(struct storvsp *v, struct vhdx_err *e);

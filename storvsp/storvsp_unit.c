@@ -84,19 +84,15 @@ static bool is_stuck(const struct storvsp_unit *u)
 	return u->in_flight && (u->starved || !u->blk);
 }
 
-void storvsp_unit_unstick(struct storvsp *v)
-{
-	for (unsigned i = 0; i < STORVSP_LUNS; i++)
-		if (v->unit[i] && is_stuck(v->unit[i]))
-			storvsp_unit_abort(v->unit[i]);
-}
-
+/* Reads go on beside writes that wait for space. */
 bool storvsp_unit_idle(const struct storvsp *v)
 {
-	for (unsigned i = 0; i < STORVSP_LUNS; i++)
-		if (v->unit[i] && v->unit[i]->in_flight &&
-		    !is_stuck(v->unit[i]))
+	for (unsigned i = 0; i < STORVSP_LUNS; i++) {
+		const struct storvsp_unit *u = v->unit[i];
+		if (u && u->in_flight &&
+		    (!is_stuck(u) || scsi_is_working(u->scsi)))
 			return false;
+	}
 	return true;
 }
 
@@ -318,12 +314,29 @@ static bool quiesce_step(struct storvsp_unit *u)
 	return false;
 }
 
+/* The guest counts in the sectors it knows: what it sends before it asks again
+ * would go to other places. */
+static int check_sector(struct storvsp_unit *u, uint32_t was,
+			struct vhdx_err *e)
+{
+	uint32_t is = u->geometry.sector_len;
+	if (is == was)
+		return 0;
+	(void)!close_blk(u, NULL); /* nothing was written */
+	u->geometry.sector_len = was;
+	return err_set(e, VHDX_E_INVAL, "the disk has sectors of %u bytes now, "
+		       "the guest knows %u", is, was);
+}
+
 static void end_reopen(struct storvsp *v, struct storvsp_order *o)
 {
 	struct storvsp_unit *u = v->unit[o->lun];
+	uint32_t sector_len = u->geometry.sector_len;
 	uint8_t id[16];
 	u->reopening = false;
 	int rc = open_blk(u, id, o->e);
+	if (!rc)
+		rc = check_sector(u, sector_len, o->e);
 	if (rc) {
 		storvsp_done(v, o, err_wrap(o->e, rc, "LUN %u stays closed and "
 			     "its requests wait: reopen it again, or remove it",
@@ -332,6 +345,8 @@ static void end_reopen(struct storvsp *v, struct storvsp_order *o)
 	}
 	u->state = UNIT_OPEN;
 	scsi_swap(u->scsi, u->blk);
+	/* A guest that asks for nothing hears of no attention: it is to look. */
+	storvsp_chan_enumerate(v);
 	storvsp_done(v, o, 0);
 }
 

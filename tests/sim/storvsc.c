@@ -20,7 +20,8 @@ static int make(struct storvsc_disk *d, struct file *f, struct vhdx_err *e)
 	struct vhdx_create_opts o = {
 		.format = d->format, .type = VHDX_TYPE_DYNAMIC,
 		.type_given = true, .size_len = d->size_len,
-		.block_len = MIB, .sector_len = 512,
+		.block_len = MIB,
+		.sector_len = d->sector_len ? d->sector_len : 512,
 		.physical_sector_len = 4096,
 	};
 	if (d->img.size)

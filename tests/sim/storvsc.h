@@ -23,6 +23,7 @@ struct storvsc_disk {
 	struct storvsp_disk disk;
 	enum vhdx_format format; /* RAW: the image's size is the disk's */
 	uint64_t size_len;
+	uint32_t sector_len; /* of an image that is not RAW; 0: 512 */
 	struct memimg img;
 	struct gate gate;
 	unsigned open_cnt; /* the controller's thread's */

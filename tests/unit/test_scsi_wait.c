@@ -345,6 +345,30 @@ static void a_long_command_is_given_up_in_the_middle(void)
 	t_scsi_close();
 }
 
+static void one_is_given_up_and_the_others_go_on(void)
+{
+	struct t_scsi_cmd *a, *b, *c, *d;
+
+	t_scsi_open(NULL);
+	T_TRUE(!scsi_is_working(t_scsi.disk));
+	t_scsi.hold->holding = true;
+	a = start(SAME_0, SCSI_FROM_GUEST, 512);
+	b = start(SAME_0, SCSI_FROM_GUEST, 512); /* waits for pattern[] */
+	c = start(SAME_0, SCSI_FROM_GUEST, 512);
+	d = start(WRITE_0, SCSI_FROM_GUEST, 512);
+	T_TRUE(scsi_is_working(t_scsi.disk));
+	scsi_abort(&b->cmd);
+	T_EQ_U64(t_scsi_sense(b), SENSE_ABORTED);
+	scsi_abort(&a->cmd);
+	T_EQ_U64(a->done_cnt, 0); /* the host has it */
+	file_hold_end(t_scsi.hold);
+	t_scsi_turn();
+	T_EQ_U64(t_scsi_sense(a), SENSE_ABORTED);
+	T_EQ_U64(t_scsi_sense(c) + t_scsi_sense(d), 0);
+	T_EQ_U64(t_scsi_byte_at(0x3fff, 1), 0xee);
+	t_scsi_close();
+}
+
 static void what_comes_after_giving_up_is_not_given_up(void)
 {
 	t_scsi_open(NULL);
@@ -653,6 +677,7 @@ static const struct t_test tests[] = {
 	T_TEST(what_the_host_has_not_begun_is_left_out),
 	T_TEST(what_is_given_up_does_not_wait_for_space),
 	T_TEST(a_long_command_is_given_up_in_the_middle),
+	T_TEST(one_is_given_up_and_the_others_go_on),
 	T_TEST(what_comes_after_giving_up_is_not_given_up),
 	T_TEST(an_idle_disk_is_quiet_at_once),
 	T_TEST(it_is_quiet_when_the_last_is_done_and_later_ones_wait),

@@ -175,6 +175,7 @@ static void a_new_size_is_told(void)
 	begin();
 	T_EQ_U64(capacity(), DISK / 512);
 	T_OK(storvsp_reopen(s.v, 0, grow, &size, &t_err));
+	T_TRUE(storvsc_wait_enumerate(c, 1)); /* a guest that asks nothing */
 	T_EQ_U64(tur(0), VSTOR_SRB_ERROR | VSTOR_SRB_AUTOSENSE);
 	T_EQ_U64(a.key, 6);
 	T_EQ_U64(a.asc, 0x2a);
@@ -182,6 +183,30 @@ static void a_new_size_is_told(void)
 	T_EQ_U64(capacity(), 2 * DISK / 512);
 	storvsp_status(s.v, 0, &st);
 	T_EQ_U64(st.geometry.size_len, 2 * DISK);
+	end();
+}
+
+static int other_image(void *arg, struct vhdx_err *e)
+{
+	(void)e;
+	s.disk[0].format = VHDX_FORMAT_VHDX;
+	s.disk[0].sector_len = *(uint32_t *)arg;
+	memimg_resize(&s.disk[0].img, 0);
+	return 0;
+}
+
+static void other_sectors_are_not_put_under_a_guest(void)
+{
+	uint32_t wrong = 4096, right = 512;
+	begin();
+	T_FAILS(storvsp_reopen(s.v, 0, other_image, &wrong, &t_err),
+		VHDX_E_INVAL, "sectors of 4096 bytes now, the guest knows 512");
+	T_TRUE(!gate->file);
+	send_rw(1, true, 0);
+	T_OK(storvsp_reopen(s.v, 0, other_image, &right, &t_err));
+	recv_status(VSTOR_SRB_ERROR | VSTOR_SRB_AUTOSENSE);
+	T_EQ_U64(a.key, 6); /* its blocks are others, and this is told */
+	T_EQ_U64(tur(0), VSTOR_SRB_SUCCESS);
 	end();
 }
 
@@ -387,6 +412,52 @@ static void waiting_for_space_keeps_nobody(void)
 	end();
 }
 
+static void *pause_it(void *arg)
+{
+	(void)arg;
+	storvsp_pause(s.v);
+	return NULL;
+}
+
+/* Until what is sent stays in the ring: that is with id 50. */
+static void wait_pausing(void)
+{
+	struct storvsc_srb srb = { .dir = VSTOR_NO_DATA };
+	struct storvsp_status st;
+	for (;;) {
+		T_TRUE(storvsc_srb(c, 50, &srb));
+		storvsp_status(s.v, 0, &st);
+		if (fake_load(&c->f->out, FAKE_READ) != c->f->out.pos)
+			return;
+		recv_status(VSTOR_SRB_SUCCESS);
+	}
+}
+
+static void a_pause_waits_for_reads_beside_writes_without_space(void)
+{
+	struct fake_got got;
+	begin();
+	fill_up();
+	gate_shut(gate);
+	send_rw(2, false, 0);
+	T_TRUE(gate_wait_held(gate, 1));
+	begin_other(pause_it);
+	wait_pausing();
+	gate_open(gate);
+	end_other();
+	T_TRUE(fake_take(c->f, &got));
+	T_EQ_U64(got.trans_id, 2);
+	c->in_flight[2] = false;
+	c->in_flight_cnt--;
+	storvsp_continue(s.v);
+	recv_status(VSTOR_SRB_SUCCESS);
+	T_EQ_U64(a.trans_id, 50);
+	gate_set_full(gate, false);
+	storvsp_resume(s.v, 0);
+	recv_status(VSTOR_SRB_SUCCESS);
+	end();
+}
+
 static void a_reopen_can_bring_the_space(void)
 {
 	begin();
@@ -404,6 +475,7 @@ static const struct t_test tests[] = {
 	T_TEST(what_is_not_there_cannot_be_removed),
 	T_TEST(a_failed_close_is_told_to_who_removes),
 	T_TEST(a_new_size_is_told),
+	T_TEST(other_sectors_are_not_put_under_a_guest),
 	T_TEST(a_reopen_waits_for_what_is_in_flight),
 	T_TEST(the_other_disks_do_not_wait),
 	T_TEST(what_comes_meanwhile_waits),
@@ -413,6 +485,7 @@ static const struct t_test tests[] = {
 	T_TEST(a_write_without_space_waits_for_it),
 	T_TEST(no_space_is_reported_where_that_is_wanted),
 	T_TEST(waiting_for_space_keeps_nobody),
+	T_TEST(a_pause_waits_for_reads_beside_writes_without_space),
 	T_TEST(a_reopen_can_bring_the_space),
 	T_END,
 };

@@ -207,6 +207,32 @@ static void a_close_waits_for_the_guests_pages(void)
 	end();
 }
 
+/* More than the host is given at a time. */
+static void what_a_closed_channel_has_asked_for_is_given_up(void)
+{
+	struct storvsp_status st;
+	begin(2);
+	hold_reads(c, 0, 200, 1);
+	hold_reads(&s.chan[1], 0, 50, 1);
+	for (unsigned i = 0; i < 150; i++) {
+		struct storvsc_srb srb = storvsc_rw(0, false, 0, &b, 512);
+		T_TRUE(storvsc_srb(&s.chan[1], 300 + i, &srb));
+	}
+	wait_taken(&s.chan[1]);
+	storvsc_close_begin(&s, 1);
+	storvsp_status(s.v, 0, &st); /* the close has begun */
+	gate_open(gate);
+	for (unsigned i = 0; i < 200; i++) { /* the others go on */
+		T_TRUE(storvsc_recv(c, &a));
+		T_EQ_U64(a.srb_status, VSTOR_SRB_SUCCESS);
+	}
+	forget(&s.chan[1]);
+	storvsc_close_end(&s, 1);
+	storvsp_status(s.v, 0, &st);
+	T_TRUE(st.stats.read_cnt <= 300);
+	end();
+}
+
 static void a_closed_channel_sends_nothing(void)
 {
 	uint8_t before[8192], after[8192];
@@ -389,6 +415,7 @@ static const struct t_test tests[] = {
 	T_TEST(a_reset_of_nothing_is_answered),
 	T_TEST(what_comes_behind_a_reset_is_done_after_it),
 	T_TEST(a_close_waits_for_the_guests_pages),
+	T_TEST(what_a_closed_channel_has_asked_for_is_given_up),
 	T_TEST(a_closed_channel_sends_nothing),
 	T_TEST(a_close_drops_a_reset),
 	T_TEST(channels_open_again_and_again),
