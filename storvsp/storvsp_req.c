@@ -25,6 +25,11 @@ static const uint8_t aborted_sense[SCSI_SENSE_LEN] = {
 	[0] = 0x70, [2] = 0x0b, [7] = SCSI_SENSE_LEN - 8,
 };
 
+/* The same of a request that makes no sense: invalid field in CDB. */
+static const uint8_t invalid_sense[SCSI_SENSE_LEN] = {
+	[0] = 0x70, [2] = 0x05, [7] = SCSI_SENSE_LEN - 8, [12] = 0x24,
+};
+
 static void end(struct storvsp_req *r, enum end how)
 {
 	static const struct vstor_result results[] = {
@@ -41,7 +46,11 @@ static void end(struct storvsp_req *r, enum end how)
 		},
 		[END_INVALID] = {
 			.nt = VSTOR_NT_INVALID,
-			.srb_status = VSTOR_SRB_INVALID_REQUEST,
+			.srb_status = VSTOR_SRB_INVALID_REQUEST |
+				      VSTOR_SRB_AUTOSENSE,
+			.scsi_status = SCSI_CHECK_CONDITION,
+			.sense = invalid_sense,
+			.sense_len = SCSI_SENSE_LEN,
 		},
 	};
 	reply(r, &results[how]);
