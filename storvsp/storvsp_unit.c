@@ -325,7 +325,7 @@ static int check_sector(struct storvsp_unit *u, uint32_t was,
 	(void)!close_blk(u, NULL); /* nothing was written */
 	u->geometry.sector_len = was;
 	return err_set(e, VHDX_E_INVAL, "the disk has sectors of %u bytes now, "
-		       "the guest knows %u", is, was);
+					"the guest knows %u", is, was);
 }
 
 static void end_reopen(struct storvsp *v, struct storvsp_order *o)
@@ -345,7 +345,7 @@ static void end_reopen(struct storvsp *v, struct storvsp_order *o)
 	}
 	u->state = UNIT_OPEN;
 	scsi_swap(u->scsi, u->blk);
-	/* A guest that asks for nothing hears of no attention: it is to look. */
+	/* A guest that asks for nothing hears nothing: it is to ask. */
 	storvsp_chan_enumerate(v);
 	storvsp_done(v, o, 0);
 }
