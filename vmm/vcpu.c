@@ -218,15 +218,18 @@ void vcpu_kick(struct vcpu *v)
 void vcpu_crash_params(const struct vcpu *v, uint64_t p[5])
 {
 	enum { CRASH_P0 = 0x40000100 };
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry msr[5];
-	} m = { .head.nmsrs = 5 };
+	union {
+		struct kvm_msrs list;
+		uint8_t room[sizeof(struct kvm_msrs) +
+			     5 * sizeof(struct kvm_msr_entry)];
+	} m = { .list.nmsrs = 5 };
 
-	for (unsigned i = 0; i < 5; i++)
-		m.msr[i].index = CRASH_P0 + i;
+	for (unsigned i = 0; i < 5; i++) {
+		m.list.entries[i].index = CRASH_P0 + i;
+		m.list.entries[i].data = 0;
+	}
 	if (ioctl(v->fd, KVM_GET_MSRS, &m) < 0)
-		memset(m.msr, 0, sizeof(m.msr));
+		m.list.nmsrs = 0;
 	for (unsigned i = 0; i < 5; i++)
-		p[i] = m.msr[i].data;
+		p[i] = m.list.nmsrs ? m.list.entries[i].data : 0;
 }

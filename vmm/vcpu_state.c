@@ -20,18 +20,28 @@ struct vcpu_state {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
 	struct kvm_lapic_state lapic;
-	struct kvm_xsave xsave;
 	struct kvm_xcrs xcrs;
 	struct kvm_debugregs debugregs;
 	struct kvm_vcpu_events events;
 	unsigned msr_cnt;
 	struct kvm_msr_entry msr[MSRS_MAX];
+	struct kvm_xsave xsave; /* its end is open: nothing behind it */
 };
 
-struct one_msr {
-	struct kvm_msrs head;
-	struct kvm_msr_entry entry;
-};
+/* A list of one; returns what the ioctl does. */
+static int one_msr(int fd, unsigned long request, struct kvm_msr_entry *entry)
+{
+	union {
+		struct kvm_msrs list;
+		uint8_t room[sizeof(struct kvm_msrs) + sizeof(*entry)];
+	} m = { .list.nmsrs = 1 };
+	int n;
+
+	m.list.entries[0] = *entry;
+	n = ioctl(fd, request, &m);
+	*entry = m.list.entries[0];
+	return n;
+}
 
 static bool is_ours(uint32_t index)
 {
@@ -45,14 +55,12 @@ static void save_msrs(int fd, const struct kvm_msr_list *list,
 		      struct vcpu_state *s)
 {
 	for (unsigned i = 0; i < list->nmsrs; i++) {
-		struct one_msr m = { .head.nmsrs = 1,
-				     .entry.index = list->indices[i] };
+		struct kvm_msr_entry m = { .index = list->indices[i] };
 
-		if (!is_ours(m.entry.index) ||
-		    ioctl(fd, KVM_GET_MSRS, &m) != 1 ||
-		    ioctl(fd, KVM_SET_MSRS, &m) != 1)
+		if (!is_ours(m.index) || one_msr(fd, KVM_GET_MSRS, &m) != 1 ||
+		    one_msr(fd, KVM_SET_MSRS, &m) != 1)
 			continue;
-		s->msr[s->msr_cnt++] = m.entry;
+		s->msr[s->msr_cnt++] = m;
 	}
 }
 
@@ -110,12 +118,12 @@ void vcpu_state_free(struct vcpu_state *s)
 static int load_msrs(int fd, const struct vcpu_state *s, struct vhdx_err *e)
 {
 	for (unsigned i = 0; i < s->msr_cnt; i++) {
-		struct one_msr m = { .head.nmsrs = 1, .entry = s->msr[i] };
+		struct kvm_msr_entry m = s->msr[i];
 
-		if (ioctl(fd, KVM_SET_MSRS, &m) != 1)
-			return err_sys(e, errno ? errno : EINVAL,
-				       "KVM_SET_MSRS: register 0x%x",
-				       m.entry.index);
+		if (one_msr(fd, KVM_SET_MSRS, &m) != 1)
+			return err_set(e, VHDX_E_FAILED,
+				       "KVM_SET_MSRS: register 0x%x is refused",
+				       m.index);
 	}
 	return 0;
 }
