@@ -230,8 +230,12 @@ static void up_failed(struct vmbus_chan *chan, const char *why)
 static void up_signal(struct vmbus_chan *chan)
 {
 	const struct bus_chan *c = chan_bus_priv(chan);
-	hyperv_signal(c->dev->bus->hyperv, atomic_load(&c->vp), HYPERV_SINT,
-		      c->relid);
+	uint32_t vp;
+	/* A vp that the channel has just left may have no page for it. */
+	do {
+		vp = atomic_load(&c->vp);
+		hyperv_signal(c->dev->bus->hyperv, vp, HYPERV_SINT, c->relid);
+	} while (vp != atomic_load(&c->vp));
 }
 
 static const struct chan_up up = {

@@ -52,6 +52,7 @@ static struct {
 	int bound_fd;
 	bool refuse_bind;
 	_Atomic unsigned signal_cnt, signal_vp, signal_flag;
+	void (*meanwhile)(void); /* once, while it is signalled */
 } hv;
 
 bool hyperv_post(struct hyperv *h, unsigned vp, unsigned sint, uint32_t type,
@@ -80,6 +81,10 @@ void hyperv_signal(struct hyperv *h, unsigned vp, unsigned sint, unsigned flag)
 	hv.signal_vp = vp;
 	hv.signal_flag = flag;
 	hv.signal_cnt++;
+	void (*fn)(void) = hv.meanwhile;
+	hv.meanwhile = NULL;
+	if (fn)
+		fn();
 }
 
 int hyperv_bind(struct hyperv *h, uint32_t conn_id, int fd, bool on,
@@ -502,6 +507,25 @@ static void retarget_moves_the_interrupt_and_gives_one(void)
 	end();
 }
 
+static uint32_t moving;
+
+static void move_to_1(void)
+{
+	SAY(MODIFY, 16, moving, 1);
+}
+
+static void a_signal_that_meets_a_retarget_is_given_to_the_new_vp(void)
+{
+	begin();
+	moving = opened_chan();
+	hv.meanwhile = move_to_1;
+	chan_up(vsp.open)->signal(vsp.open);
+	T_EQ_U64(hv.signal_cnt, 3); /* old vp, retarget, new vp */
+	T_EQ_U64(hv.signal_vp, 1);
+	close_chan(moving);
+	end();
+}
+
 static void subchannels_are_offered_when_the_vsp_asks(void)
 {
 	begin();
@@ -657,6 +681,7 @@ static const struct t_test tests[] = {
 	T_TEST(closed_channel_is_unbound_when_its_vsp_lets_go),
 	T_TEST(answer_of_the_vsp_is_taken_while_a_slot_is_waited_for),
 	T_TEST(retarget_moves_the_interrupt_and_gives_one),
+	T_TEST(a_signal_that_meets_a_retarget_is_given_to_the_new_vp),
 	T_TEST(subchannels_are_offered_when_the_vsp_asks),
 	T_TEST(failed_channel_is_told_and_its_device_stays),
 	T_TEST(guest_cannot_make_us_tell_for_ever),
