@@ -13,6 +13,9 @@
  * C3. A channel is closed when no disk has a request of it any more: the host
  *     has let go of the guest's pages. They are given up, so that no request,
  *     however much it asks for, keeps a channel.
+ * C4. What goes into the ring takes back the wish to be told of room, and with
+ *     it the room: nothing overtakes an answer that waits for it, and where an
+ *     event waits it is tried again after each answer.
  */
 #include "storvsp_int.h"
 
@@ -117,6 +120,8 @@ void storvsp_chan_reply(struct storvsp_req *r, const uint8_t out[VSTOR_LEN])
 	memcpy(r->reply, out, VSTOR_LEN);
 	if (!list_empty(&c->unsent) || !send(r))
 		list_add_tail(&c->unsent, &r->node);
+	if (c->enumerate)
+		storvsp_chan_ready(c); /* C4 */
 }
 
 /* The guest makes room and signals; then this is called again. */
@@ -136,8 +141,8 @@ static void send_unsent(struct storvsp_chan *c)
 static void send_enumerate(struct storvsp_chan *c)
 {
 	uint8_t out[VSTOR_LEN];
-	if (c->state != CHAN_OPEN || !c->enumerate)
-		return;
+	if (c->state != CHAN_OPEN || !c->enumerate || !list_empty(&c->unsent))
+		return; /* C4 */
 	vstor_event(out, VSTOR_ENUMERATE_BUS);
 	hold(c);
 	enum ring_result rc = chan_send(c->chan, 0, out, VSTOR_LEN);
