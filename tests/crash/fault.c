@@ -47,11 +47,11 @@ static struct vhdx_blk *open_faulty(struct frun *r)
 		abort();
 	f->failed_total = &r->failed;
 	fault_set(f, r->rule);
-	r->open_failed = image_open(&f->file, r->pf.format, &o, &img, &e);
+	r->open_failed = image_open(&f->w.file, r->pf.format, &o, &img, &e);
 	if (r->open_failed) {
 		if (!r->failed)
 			verdict_set(r->v, "opening: %s", e.text);
-		file_close(&f->file);
+		file_close(&f->w.file);
 		return NULL;
 	}
 	if (device_new(img, r->loop, &r->pf, &blk, &e))

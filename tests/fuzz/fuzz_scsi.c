@@ -332,7 +332,7 @@ static void open_disk(bool read_only, enum scsi_nospc nospc)
 	}
 	memimg_clone(&s.img, b);
 	ASSERT(file_fault_new(fuzz_file(&s.img, true), &s.fault, NULL) == 0);
-	ASSERT(vhdx_image_open(&s.fault->file, &o, &img, NULL) == 0);
+	ASSERT(vhdx_image_open(&s.fault->w.file, &o, &img, NULL) == 0);
 	ASSERT(blk_new(img, fuzz_loop(), false, &s.blk, NULL) == 0);
 	conf.blk = s.blk;
 	ASSERT(scsi_disk_create(&conf, &s.disk, NULL) == 0);

@@ -7,16 +7,15 @@
 #ifndef CUT_H
 #define CUT_H
 
-#include "file.h"
+#include "file_wrap.h"
 
 struct cut {
-	struct file file;
-	struct file *inner; /* borrowed; NULL when not in use */
+	struct file_wrap w; /* inner is borrowed */
 	uint64_t left;
 	uint64_t cnt; /* changes and syncs asked for */
 };
 
-/* c->file stands for inner from now on; needs no closing. */
+/* c->w.file stands for inner from now on; needs no closing. */
 void cut_init(struct cut *c, struct file *inner, uint64_t left);
 
 #endif

@@ -267,7 +267,7 @@ bool tc_fail_nth(uint64_t nth, int sys_errno)
 					   .nth = nth,
 					   .sys_errno = sys_errno,
 					   .extent = FAULT_HALF });
-	rc = tc_compact_file(&ff->file, &t_err);
+	rc = tc_compact_file(&ff->w.file, &t_err);
 	if (rc && sys_errno == ENOSPC && t_err.code != VHDX_E_NOSPC)
 		T_EQ_U64(t_err.code, VHDX_E_FAILED);
 	tc_check_sound(tc.disk, false);

@@ -355,7 +355,7 @@ static bool fail_one(struct t_resize *t, uint64_t size_len,
 	memimg_clone(&m, &t->file);
 	T_OK(file_mem_new(t->loop, "disk", &m, &f, &t_err));
 	T_OK(file_fault_new(f, &ff, &t_err));
-	t_resize_open_file(t, &ff->file, VHDX_OPEN_WRITE);
+	t_resize_open_file(t, &ff->w.file, VHDX_OPEN_WRITE);
 	ff->failed_total = &failed;
 	fault_set(ff, rule);
 	rc = t->img->ops->resize(t->img, size_len, &t_err);
@@ -434,7 +434,7 @@ void t_resize_full_host(struct t_resize *t, uint64_t size_len)
 
 	T_OK(file_mem_new(t->loop, "disk", &t->file, &f, &t_err));
 	T_OK(file_fault_new(f, &ff, &t_err));
-	t_resize_open_file(t, &ff->file, VHDX_OPEN_WRITE);
+	t_resize_open_file(t, &ff->w.file, VHDX_OPEN_WRITE);
 	fault_set(ff, (struct fault_rule){ .ops = 1u << FILE_RESERVE, .nth = 1,
 					   .sys_errno = ENOSPC });
 	T_FAILS(t->img->ops->resize(t->img, size_len, &t_err), VHDX_E_NOSPC,

@@ -28,9 +28,9 @@ static struct vhdx_blk *open_blk(const struct t_scsi_opts *opts)
 
 	T_OK(file_mem_new(t_scsi.loop, "disk", &t_scsi.img, &f, &t_err));
 	T_OK(file_fault_new(f, &t_scsi.fault, &t_err));
-	T_OK(file_hold_new(&t_scsi.fault->file, &t_scsi.hold, &t_err));
-	T_OK(vhdx_image_create(&t_scsi.hold->file, &c, &t_err));
-	T_OK(vhdx_image_open(&t_scsi.hold->file, &o, &img, &t_err));
+	T_OK(file_hold_new(&t_scsi.fault->w.file, &t_scsi.hold, &t_err));
+	T_OK(vhdx_image_create(&t_scsi.hold->w.file, &c, &t_err));
+	T_OK(vhdx_image_open(&t_scsi.hold->w.file, &o, &img, &t_err));
 	T_OK(blk_new(img, t_scsi.loop, false, &blk, &t_err));
 	return blk;
 }

@@ -45,10 +45,10 @@ int tv_try_open(unsigned flags)
 	T_OK(file_mem_new(tv.loop, "disk.vhd", &tv.disk, &f, &t_err));
 	f->writable = flags & VHDX_OPEN_WRITE;
 	T_OK(file_fault_new(f, &tv.fault, &t_err));
-	T_OK(file_trace_new(&tv.fault->file, &tv.trace, &t_err));
-	int rc = vhd1_image_open(&tv.trace->file, &o, &img, &t_err);
+	T_OK(file_trace_new(&tv.fault->w.file, &tv.trace, &t_err));
+	int rc = vhd1_image_open(&tv.trace->w.file, &o, &img, &t_err);
 	if (rc) {
-		file_close(&tv.trace->file);
+		file_close(&tv.trace->w.file);
 		return rc;
 	}
 	T_OK(blk_new(img, tv.loop, false, &tv.blk, &t_err));

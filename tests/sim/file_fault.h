@@ -6,7 +6,7 @@
 #ifndef FILE_FAULT_H
 #define FILE_FAULT_H
 
-#include "file.h"
+#include "file_wrap.h"
 
 #define FAULT_OP_CNT (FILE_SCAN + 1)
 #define FAULT_ANY_CHANGE ((1u << FILE_WRITE) | (1u << FILE_TRUNCATE) | \
@@ -30,8 +30,7 @@ struct fault_rule {
 };
 
 struct file_fault {
-	struct file file;
-	struct file *inner; /* owned */
+	struct file_wrap w; /* owns inner */
 	struct fault_rule rule;
 	struct fault_rule *shared; /* NULL, or counts in place of `rule`, for
 				      several files together */

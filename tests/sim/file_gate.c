@@ -5,21 +5,16 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "file_wrap.h"
+
 #define PATIENCE_S 20
 
 struct file_gate {
-	struct file file;
-	struct file *inner; /* owned */
+	struct file_wrap w; /* owns inner */
 	struct gate *gate;
 	struct list held; /* file_io, by task.node; the loop's */
 	struct loop_task wake;
 	bool waking; /* with the gate's lock */
-};
-
-/* One request passed on; the wrapped one completes when it does. */
-struct relay {
-	struct file_io io;
-	struct file_io *outer;
 };
 
 void gate_init(struct gate *g)
@@ -49,7 +44,7 @@ void gate_open(struct gate *g)
 	g->shut = false;
 	if (g->held_cnt && !g->file->waking) {
 		g->file->waking = true;
-		loop_post(g->file->file.loop, &g->file->wake);
+		loop_post(g->file->w.file.loop, &g->file->wake);
 	}
 	pthread_mutex_unlock(&g->lock);
 }
@@ -87,26 +82,7 @@ bool gate_wait_held(struct gate *g, unsigned cnt)
 
 static struct file_gate *gate_of(struct file *f)
 {
-	return container_of(f, struct file_gate, file);
-}
-
-static void relay_done(struct file_io *io)
-{
-	struct relay *r = container_of(io, struct relay, io);
-	struct file_io *outer = r->outer;
-	outer->res = io->res;
-	outer->err = io->err;
-	outer->res_punched = io->res_punched;
-	outer->res_zero_len = io->res_zero_len;
-	outer->file->size = io->file->size;
-	free(r);
-	outer->done(outer);
-}
-
-static void fail_now(struct loop_task *t)
-{
-	struct file_io *io = container_of(t, struct file_io, task);
-	io->done(io);
+	return container_of(f, struct file_gate, w.file);
 }
 
 static bool takes_space(enum file_op op)
@@ -124,26 +100,14 @@ static bool fails(struct file_gate *h, struct file_io *io)
 	pthread_mutex_unlock(&h->gate->lock);
 	if (!en)
 		return false;
-	io->res = err_sys(&io->err, en, "the gate");
-	loop_task_init(&io->task, fail_now);
-	loop_defer(h->file.loop, &io->task);
+	file_wrap_fail(&h->w, io, en);
 	return true;
 }
 
 static void pass_on(struct file_gate *h, struct file_io *io)
 {
-	if (fails(h, io))
-		return;
-	struct relay *r = malloc(sizeof(*r));
-	ASSERT(r);
-	r->io = *io;
-	loop_task_init(&r->io.task, NULL);
-	r->io.done = relay_done;
-	r->outer = io;
-	if (io->skip_zeros)
-		file_submit_skipping(h->inner, &r->io);
-	else
-		file_submit(h->inner, &r->io);
+	if (!fails(h, io))
+		file_wrap_pass(&h->w, io);
 }
 
 /* True: it stands before the gate. */
@@ -185,12 +149,6 @@ static void woken(struct loop_task *t)
 	}
 }
 
-static int gate_next_data(struct file *f, uint64_t off, uint64_t *data_off,
-			  uint64_t *len, struct vhdx_err *e)
-{
-	return file_next_data(gate_of(f)->inner, off, data_off, len, e);
-}
-
 static void gate_close(struct file *f)
 {
 	struct file_gate *h = gate_of(f);
@@ -198,13 +156,13 @@ static void gate_close(struct file *f)
 	ASSERT(!h->gate->held_cnt && !h->waking);
 	h->gate->file = NULL;
 	pthread_mutex_unlock(&h->gate->lock);
-	file_close(h->inner);
+	file_close(h->w.inner);
 	free(h);
 }
 
 static const struct file_ops ops = {
 	.submit = gate_submit,
-	.next_data = gate_next_data,
+	.next_data = file_wrap_next_data,
 	.close = gate_close,
 };
 
@@ -214,9 +172,7 @@ int file_gate_new(struct file *inner, struct gate *g, struct file **out,
 	struct file_gate *h = calloc(1, sizeof(*h));
 	if (!h)
 		return err_set(e, VHDX_E_NOMEM, "no memory for a gate");
-	h->inner = inner;
-	h->file = *inner;
-	h->file.ops = &ops;
+	file_wrap_init(&h->w, inner, &ops);
 	h->gate = g;
 	list_init(&h->held);
 	loop_task_init(&h->wake, woken);
@@ -224,6 +180,6 @@ int file_gate_new(struct file *inner, struct gate *g, struct file **out,
 	ASSERT(!g->file);
 	g->file = h;
 	pthread_mutex_unlock(&g->lock);
-	*out = &h->file;
+	*out = &h->w.file;
 	return 0;
 }

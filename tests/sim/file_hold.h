@@ -6,11 +6,10 @@
 #ifndef FILE_HOLD_H
 #define FILE_HOLD_H
 
-#include "file.h"
+#include "file_wrap.h"
 
 struct file_hold {
-	struct file file;
-	struct file *inner; /* owned */
+	struct file_wrap w; /* owns inner */
 	bool holding;	    /* set by the test */
 	struct list held;   /* file_io, by task.node, in order */
 	unsigned held_cnt;

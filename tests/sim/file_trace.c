@@ -3,61 +3,31 @@
 
 #include <stdlib.h>
 
-/* One request passed on; the wrapped one completes when it does. */
-struct relay {
-	struct file_io io;
-	struct file_io *outer;
-};
-
 static struct file_trace *trace_of(struct file *f)
 {
-	return container_of(f, struct file_trace, file);
-}
-
-static void relay_done(struct file_io *io)
-{
-	struct relay *r = container_of(io, struct relay, io);
-	struct file_io *outer = r->outer;
-
-	outer->res = io->res;
-	outer->err = io->err;
-	outer->res_punched = io->res_punched;
-	outer->file->size = io->file->size;
-	free(r);
-	outer->done(outer);
+	return container_of(f, struct file_trace, w.file);
 }
 
 static void trace_submit(struct file *f, struct file_io *io)
 {
 	struct file_trace *t = trace_of(f);
-	struct relay *r = malloc(sizeof(*r));
 
-	ASSERT(r && t->cnt < TRACE_MAX);
+	ASSERT(t->cnt < TRACE_MAX);
 	if (io->op != FILE_READ)
 		t->ops[t->cnt++] = (struct trace_op){ io->op, io->off,
 						      io->len };
-	r->io = *io;
-	loop_task_init(&r->io.task, NULL);
-	r->io.done = relay_done;
-	r->outer = io;
-	file_submit(t->inner, &r->io);
-}
-
-static int trace_next_data(struct file *f, uint64_t off, uint64_t *data_off,
-			   uint64_t *len, struct vhdx_err *e)
-{
-	return file_next_data(trace_of(f)->inner, off, data_off, len, e);
+	file_wrap_pass(&t->w, io);
 }
 
 static void trace_close(struct file *f)
 {
-	file_close(trace_of(f)->inner);
+	file_close(trace_of(f)->w.inner);
 	free(trace_of(f));
 }
 
 static const struct file_ops ops = {
 	.submit = trace_submit,
-	.next_data = trace_next_data,
+	.next_data = file_wrap_next_data,
 	.close = trace_close,
 };
 
@@ -68,9 +38,7 @@ int file_trace_new(struct file *inner, struct file_trace **out,
 
 	if (!t)
 		return err_set(e, VHDX_E_NOMEM, "no memory for a trace");
-	t->inner = inner;
-	t->file = *inner;
-	t->file.ops = &ops;
+	file_wrap_init(&t->w, inner, &ops);
 	*out = t;
 	return 0;
 }

@@ -6,7 +6,7 @@
 #ifndef FILE_TRACE_H
 #define FILE_TRACE_H
 
-#include "file.h"
+#include "file_wrap.h"
 
 #define TRACE_MAX 16384
 
@@ -16,8 +16,7 @@ struct trace_op {
 };
 
 struct file_trace {
-	struct file file;
-	struct file *inner; /* owned */
+	struct file_wrap w; /* owns inner */
 	unsigned cnt;	    /* changes and syncs; reads are not recorded */
 	struct trace_op ops[TRACE_MAX];
 };

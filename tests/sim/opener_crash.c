@@ -36,8 +36,7 @@ struct crash_names {
 
 /* A handle: passes on, and gives its lock back at the close. */
 struct handle {
-	struct file file;
-	struct file *inner; /* a file_fault over the disk */
+	struct file_wrap w; /* of a file_fault over the disk */
 	struct opener_crash *o;
 	struct inode *inode;
 	bool locks;
@@ -188,67 +187,19 @@ static int fail(const struct opener_crash *o, const char *path,
 
 /* ---- handles ------------------------------------------------------------- */
 
-struct passed {
-	struct file_io io;
-	struct file_io *outer;
-};
-
 static struct handle *handle_of(struct file *f)
 {
-	return container_of(f, struct handle, file);
-}
-
-static void passed_done(struct file_io *io)
-{
-	struct passed *p = container_of(io, struct passed, io);
-	struct file_io *outer = p->outer;
-	struct handle *h = handle_of(outer->file);
-
-	h->file.size = h->inner->size;
-	outer->res = io->res;
-	outer->res_punched = io->res_punched;
-	outer->res_zero_len = io->res_zero_len;
-	outer->res_copied_len = io->res_copied_len;
-	outer->res_from_failed = io->res_from_failed;
-	if (io->res)
-		outer->err = io->err;
-	free(p);
-	outer->done(outer);
+	return container_of(f, struct handle, w.file);
 }
 
 static void handle_submit(struct file *f, struct file_io *io)
 {
 	struct handle *h = handle_of(f);
-	struct passed *p = calloc(1, sizeof(*p));
 	uint64_t failed = h->o->failed_cnt;
 
-	ASSERT(p);
-	p->outer = io;
-	p->io = (struct file_io){ .op = io->op, .off = io->off, .len = io->len,
-				  .iov = io->iov, .iov_cnt = io->iov_cnt,
-				  .iov_skip = io->iov_skip,
-				  .from = io->from,
-				  .from_off = io->from_off,
-				  .done = passed_done };
-	file_submit(h->inner, &p->io);
+	file_wrap_pass(&h->w, io);
 	if (failed == 0 && h->o->failed_cnt)
 		strcpy(h->o->failed_path, f->path);
-}
-
-static int handle_next_data(struct file *f, uint64_t off, uint64_t *data_off,
-			    uint64_t *len, struct vhdx_err *e)
-{
-	return file_next_data(handle_of(f)->inner, off, data_off, len, e);
-}
-
-static uint64_t handle_host_len(struct file *f)
-{
-	return file_host_len(handle_of(f)->inner);
-}
-
-static void handle_peek(struct file *f, uint64_t off, void *buf, size_t len)
-{
-	handle_of(f)->inner->ops->peek(handle_of(f)->inner, off, buf, len);
 }
 
 static void handle_close(struct file *f)
@@ -258,17 +209,17 @@ static void handle_close(struct file *f)
 	if (h->locks)
 		(*(f->writable ? &h->inode->writers : &h->inode->readers))--;
 	h->o->names->open_cnt--;
-	file_close(h->inner);
+	file_close(h->w.inner);
 	free(h);
 }
 
 static const struct file_ops handle_ops = {
 	.submit = handle_submit,
-	.next_data = handle_next_data,
-	.host_len = handle_host_len,
+	.next_data = file_wrap_next_data,
+	.host_len = file_wrap_host_len,
 	.close = handle_close,
 	.copies = true,
-	.peek = handle_peek,
+	.peek = file_wrap_peek,
 };
 
 static void handle_new(struct opener_crash *o, struct loop *l,
@@ -288,16 +239,14 @@ static void handle_new(struct opener_crash *o, struct loop *l,
 		abort();
 	ff->shared = counts(o, path) ? &o->fault : &never;
 	ff->failed_total = &o->failed_cnt;
-	h->file = ff->file;
-	h->file.ops = &handle_ops;
-	h->inner = &ff->file;
+	file_wrap_init(&h->w, &ff->w.file, &handle_ops);
 	h->o = o;
 	h->inode = i;
 	h->locks = !(flags & OPENER_NOLOCK);
 	if (h->locks)
 		(*(disk->writable ? &i->writers : &i->readers))++;
 	o->names->open_cnt++;
-	*out = &h->file;
+	*out = &h->w.file;
 }
 
 /* ---- the opener ---------------------------------------------------------- */

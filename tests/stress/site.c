@@ -64,7 +64,7 @@ static int real_open(const struct opener *o, struct loop *l, const char *path,
 	}
 	ff->shared = &s->rule;
 	ff->failed_total = &s->failed_cnt;
-	*out = &ff->file;
+	*out = &ff->w.file;
 	return 0;
 }
 

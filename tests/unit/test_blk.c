@@ -42,8 +42,8 @@ static void open_disk(void)
 	T_OK(loop_new(&loop, &t_err));
 	T_OK(file_mem_new(loop, "disk", &disk, &f, &t_err));
 	T_OK(file_hold_new(f, &hold, &t_err));
-	T_OK(vhdx_image_create(&hold->file, &c, &t_err));
-	T_OK(vhdx_image_open(&hold->file, &o, &img, &t_err));
+	T_OK(vhdx_image_create(&hold->w.file, &c, &t_err));
+	T_OK(vhdx_image_open(&hold->w.file, &o, &img, &t_err));
 	T_OK(blk_new(img, loop, false, &blk, &t_err));
 }
 

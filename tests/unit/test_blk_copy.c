@@ -33,8 +33,8 @@ static void begin(void)
 	T_OK(loop_new(&loop, &t_err));
 	T_OK(file_mem_new(loop, "disk", &disk, &f, &t_err));
 	T_OK(file_fault_new(f, &fault, &t_err));
-	T_OK(vhdx_image_create(&fault->file, &c, &t_err));
-	T_OK(vhdx_image_open(&fault->file, &o, &img, &t_err));
+	T_OK(vhdx_image_create(&fault->w.file, &c, &t_err));
+	T_OK(vhdx_image_open(&fault->w.file, &o, &img, &t_err));
 	T_OK(blk_new(img, loop, false, &blk, &t_err));
 }
 
@@ -216,13 +216,13 @@ static void without_a_way_nothing_is_changed(void)
 	const struct file_ops *was;
 
 	begin();
-	was = fault->file.ops;
+	was = fault->w.file.ops;
 	ops = *was;
 	ops.copies = false;
-	fault->file.ops = &ops;
+	fault->w.file.ops = &ops;
 	T_FAILS(run(0, MIB, 0), VHDX_E_UNSUPPORTED, "from memory");
 	T_EQ_U64(fault->cnt[FILE_COPY], 0);
-	fault->file.ops = was;
+	fault->w.file.ops = was;
 	T_EQ_U64(block_cnt(), 0);
 	end();
 }

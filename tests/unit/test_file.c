@@ -61,7 +61,7 @@ static void open_fault(struct fixture *x)
 
 	T_OK(file_mem_new(x->loop, "image", NULL, &x->file, &t_err));
 	T_OK(file_fault_new(x->file, &f, &t_err));
-	x->file = &f->file;
+	x->file = &f->w.file;
 }
 
 static void run(void (*open)(struct fixture *), void (*test)(struct fixture *))

@@ -58,10 +58,10 @@ static void open_disk(enum vhdx_format format, bool is_new)
 	T_OK(loop_new(&loop, &t_err));
 	T_OK(file_mem_new(loop, "disk", &disk, &f, &t_err));
 	T_OK(file_trace_new(f, &trace, &t_err));
-	T_OK(file_hold_new(&trace->file, &hold, &t_err));
+	T_OK(file_hold_new(&trace->w.file, &hold, &t_err));
 	if (is_new)
-		create(format, &hold->file);
-	T_OK(image_open(&hold->file, format, &o, &img, &t_err));
+		create(format, &hold->w.file);
+	T_OK(image_open(&hold->w.file, format, &o, &img, &t_err));
 	T_OK(blk_new(img, loop, false, &blk, &t_err));
 }
 

@@ -25,8 +25,8 @@ static void open_raw(unsigned flags)
 		T_OK(loop_new(&tv.loop, &t_err));
 	T_OK(file_mem_new(tv.loop, "raw", &tv.disk, &f, &t_err));
 	T_OK(file_fault_new(f, &tv.fault, &t_err));
-	T_OK(file_trace_new(&tv.fault->file, &tv.trace, &t_err));
-	T_OK(raw_image_open(&tv.trace->file, &o, &img, &t_err));
+	T_OK(file_trace_new(&tv.fault->w.file, &tv.trace, &t_err));
+	T_OK(raw_image_open(&tv.trace->w.file, &o, &img, &t_err));
 	T_OK(blk_new(img, tv.loop, false, &tv.blk, &t_err));
 }
 

@@ -121,7 +121,7 @@ static void headers_frame_the_replay_with_syncs_between(void)
 
 	rig_up(&r, DIRTY);
 	T_OK(file_trace_new(r.file, &t, &t_err));
-	T_OK(recover_log(&t->file, &r.hdr, NULL, &t_err));
+	T_OK(recover_log(&t->w.file, &r.hdr, NULL, &t_err));
 	for (int k = 0; k < 2; k++) {
 		T_TRUE(t->ops[i].op == FILE_WRITE && t->ops[i].off < MIB);
 		T_TRUE(t->ops[i + 1].op == FILE_SYNC);
@@ -133,7 +133,7 @@ static void headers_frame_the_replay_with_syncs_between(void)
 	T_TRUE(t->ops[last - 1].op == FILE_SYNC);
 	T_TRUE(t->ops[last].op == FILE_WRITE && t->ops[last].off < MIB);
 	T_TRUE(t->ops[t->cnt - 1].op == FILE_SYNC);
-	r.file = &t->file;
+	r.file = &t->w.file;
 	rig_down(&r);
 }
 
@@ -161,7 +161,7 @@ static void interrupted_anywhere_it_recovers_the_same(void)
 
 		rig_up(&r, DIRTY);
 		cut_init(&cut, r.file, n);
-		rc = recover_log(&cut.file, &r.hdr, NULL, &t_err);
+		rc = recover_log(&cut.w.file, &r.hdr, NULL, &t_err);
 		T_OK(header_load(r.file, &r.hdr, &t_err));
 		T_OK(recover_log(r.file, &r.hdr, NULL, &t_err));
 		without_headers(&again, &r);

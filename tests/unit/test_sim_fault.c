@@ -19,7 +19,7 @@ static void begin(void)
 	T_OK(loop_new(&loop, &t_err));
 	T_OK(file_mem_new(loop, "disk", &img, &inner, &t_err));
 	T_OK(file_fault_new(inner, &fault, &t_err));
-	file = &fault->file;
+	file = &fault->w.file;
 }
 
 static void end(void)

@@ -24,13 +24,13 @@ static struct file_fault *fault;
 static struct file *traced(struct file *f)
 {
 	T_OK(file_trace_new(f, &trace, &t_err));
-	return &trace->file;
+	return &trace->w.file;
 }
 
 static struct file *faulty(struct file *f)
 {
 	T_OK(file_fault_new(f, &fault, &t_err));
-	return &fault->file;
+	return &fault->w.file;
 }
 
 /* Closes as a crash does that loses nothing which was written. */

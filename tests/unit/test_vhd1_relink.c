@@ -306,7 +306,7 @@ static void a_failing_host_leaves_the_old_parent_or_the_new_one(void)
 		T_OK(file_mem_new(loop, "/t/child.vhd", &disk, &f, &t_err));
 		f->writable = true;
 		T_OK(file_fault_new(f, &fault, &t_err));
-		T_OK(open_on(&fault->file, true, &img));
+		T_OK(open_on(&fault->w.file, true, &img));
 		fault_set(fault, (struct fault_rule){
 			.ops = kinds[i % 3], .nth = 1 + i / 6,
 			.sys_errno = i % 2 ? EIO : ENOSPC,
@@ -331,7 +331,7 @@ static void the_copy_stays_while_the_end_may_be_lost(void)
 	T_OK(file_mem_new(loop, "/t/child.vhd", &disk, &f, &t_err));
 	f->writable = true;
 	T_OK(file_fault_new(f, &fault, &t_err));
-	T_OK(open_on(&fault->file, true, &img));
+	T_OK(open_on(&fault->w.file, true, &img));
 	fault_set(fault, (struct fault_rule){ .ops = 1u << FILE_SYNC, .nth = 3,
 					      .sys_errno = EIO });
 	T_FAILS(relink(img, &new_id, "/t/new.vhd"), VHDX_E_IO, "footers");

@@ -27,8 +27,8 @@ static void open_disk(void)
 
 	T_OK(file_mem_new(loop, "disk", &disk, &f, &t_err));
 	T_OK(file_fault_new(f, &fault, &t_err));
-	T_OK(file_trace_new(&fault->file, &trace, &t_err));
-	T_OK(vhdx_image_open(&trace->file, &o, &img, &t_err));
+	T_OK(file_trace_new(&fault->w.file, &trace, &t_err));
+	T_OK(vhdx_image_open(&trace->w.file, &o, &img, &t_err));
 	T_OK(blk_new(img, loop, false, &blk, &t_err));
 }
 
@@ -200,7 +200,7 @@ static void what_no_block_needed_goes_back_on_close(void)
 {
 	begin(8 * GIB, MIB);
 	write_all(0, 300 * MIB, MIB);
-	T_TRUE(trace->file.size > 304 * MIB);
+	T_TRUE(trace->w.file.size > 304 * MIB);
 	T_OK(vhdx_blk_close(blk, &t_err));
 	T_EQ_U64(disk.size, 304 * MIB);
 	open_disk();

@@ -337,7 +337,7 @@ static void interrupted_repair_can_be_repeated(void)
 		rig_up(&r, DIRTY_BLOCK "flip header2+1\nflip region2+1\n"
 		       "bat 9 0x7000002\ntruncate end+3M");
 		cut_init(&cut, r.file, n);
-		rc = run_on(&r, &cut.file, REPAIR);
+		rc = run_on(&r, &cut.w.file, REPAIR);
 		T_TRUE(rc == 0 || rc == VHDX_E_IO);
 		T_OK(run(&r, REPAIR));
 		T_EQ_U64(r.result.errors + r.result.warnings, 0);
@@ -391,7 +391,7 @@ static void failed_repair_is_not_told_as_repaired(void)
 
 	rig_up(&r, "create\nflip region2");
 	cut_init(&cut, r.file, 5); /* all but the last sync */
-	T_FAILS(run_on(&r, &cut.file, REPAIR), VHDX_E_IO, "power");
+	T_FAILS(run_on(&r, &cut.w.file, REPAIR), VHDX_E_IO, "failure");
 	T_TRUE(strstr(r.text, "repaired") == NULL);
 	rig_down(&r);
 }

@@ -40,7 +40,7 @@ static void make(void)
 	T_OK(loop_new(&loop, &t_err));
 	T_OK(file_mem_new(loop, "mem", &img, &inner, &t_err));
 	T_OK(file_trace_new(inner, &tr, &t_err));
-	f = &tr->file;
+	f = &tr->w.file;
 	T_OK(vhdx_image_create(f, &o, &t_err));
 }
 

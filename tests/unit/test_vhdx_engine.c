@@ -50,7 +50,7 @@ static void open_disk(unsigned flags)
 
 	T_OK(file_mem_new(loop, "disk", &disk, &f, &t_err));
 	T_OK(file_trace_new(f, &trace, &t_err));
-	T_OK(vhdx_image_open(&trace->file, &o, &img, &t_err));
+	T_OK(vhdx_image_open(&trace->w.file, &o, &img, &t_err));
 	T_OK(blk_new(img, loop, false, &blk, &t_err));
 }
 
@@ -409,7 +409,7 @@ static void writes_that_fail_for_want_of_space_complete_and_harm_nothing(void)
 	create(&o);
 	T_OK(file_mem_new(loop, "disk", &disk, &f, &t_err));
 	T_OK(file_fault_new(f, &fault, &t_err));
-	T_OK(vhdx_image_open(&fault->file, &io, &img, &t_err));
+	T_OK(vhdx_image_open(&fault->w.file, &io, &img, &t_err));
 	T_OK(blk_new(img, loop, false, &blk, &t_err));
 	put(2 * TIB - MIB, 1);
 	T_OK(vhdx_blk_flush(blk, &t_err));

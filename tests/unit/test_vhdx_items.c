@@ -484,7 +484,7 @@ static bool edit_with_fault(uint64_t nth)
 	memimg_clone(&m, &disk);
 	T_OK(file_mem_new(loop, "disk", &m, &f, &t_err));
 	T_OK(file_fault_new(f, &ff, &t_err));
-	vi = open_file(&ff->file, VHDX_OPEN_WRITE);
+	vi = open_file(&ff->w.file, VHDX_OPEN_WRITE);
 	fault_set(ff, (struct fault_rule){ .ops = FAULT_ANY, .nth = nth,
 					   .sys_errno = EIO });
 	rc = vhdx_edit_items(vi, its, 2, true, &t_err);
