@@ -5,51 +5,34 @@
  * A case that aborts or hangs is a failure like any other; it takes its process
  * with it, and a new one goes on behind it.
  */
-#include <getopt.h>
 #include <signal.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
-
-#include <CUnit/Basic.h>
 
 #include "case.h"
 #include "forest.h"
 #include "joint.h"
 #include "mutation.h"
+#include "t_kinds.h"
 
-#define WORKERS 2
-#define PROFILES_MAX 64
-#define ALL SIZE_MAX
 #define CASE_SECONDS 240 /* a case that takes longer hangs, on any machine */
-
-struct result {
-	bool failed;
-	char text[2000];
-};
 
 /* In memory shared by all processes. */
 struct worker {
-	struct tally tally[PROFILES_MAX];
+	struct tally tally[T_KINDS_MAX];
 	size_t profile; /* of the running case */
 	uint64_t seed;
 	uint64_t next; /* case to go on with after an abort */
-	struct result results[PROFILES_MAX];
 };
 
 static struct options {
-	unsigned seconds;
-	uint64_t seed;
-	size_t profile; /* ALL, or which */
 	bool disks, chains; /* only those */
 	struct only only;
 	struct only_fault only_fault;
-	bool faults_only, once, expect_failure;
-} opt = { .seconds = 20, .seed = 1, .profile = ALL };
+	bool faults_only;
+} opt;
 
-static struct worker *shared; /* WORKERS of them */
+static struct worker *shared; /* one each */
 
 /* The profiles, then the operations on chains, then the forests. */
 static size_t kind_cnt(void)
@@ -75,17 +58,9 @@ static bool wanted(size_t p)
 {
 	bool disk = p < profile_cnt;
 
-	if (opt.profile != ALL)
-		return opt.profile == p;
+	if (t_opt.kind != T_KINDS_ALL)
+		return t_opt.kind == p;
 	return !is_forest(p) && !(disk ? opt.chains : opt.disks);
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
 static bool run_kind(size_t p, uint64_t seed, struct tally *t,
@@ -115,12 +90,13 @@ static void one_case(struct worker *w, unsigned self, uint64_t i)
 {
 	size_t p = (size_t)(i % kind_cnt());
 	uint64_t round = i / kind_cnt();
-	uint64_t seed = opt.seed + round * WORKERS + self;
+	uint64_t seed = t_opt.seed + round * T_KINDS_WORKERS + self;
 	struct tally *t = &w->tally[p];
+	struct t_result *r = t_result(self, p);
 	struct verdict v = { 0 };
 	bool good = true;
 
-	if (!wanted(p) || w->results[p].failed)
+	if (!wanted(p) || r->failed)
 		return;
 	w->profile = p;
 	w->seed = seed;
@@ -136,20 +112,12 @@ static void one_case(struct worker *w, unsigned self, uint64_t i)
 	alarm(0);
 	if (good)
 		return;
-	w->results[p].failed = true;
-	snprintf(w->results[p].text, sizeof(w->results[p].text), "%s", v.text);
+	r->failed = true;
+	r->seed = seed;
+	snprintf(r->text, sizeof(r->text), "%s", v.text);
 }
 
-static bool any_failed(void)
-{
-	for (unsigned k = 0; k < WORKERS; k++)
-		for (size_t p = 0; p < kind_cnt(); p++)
-			if (shared[k].results[p].failed)
-				return true;
-	return false;
-}
-
-static void work(unsigned self, uint64_t until)
+static void work(unsigned self)
 {
 	struct worker *w = &shared[self];
 	bool done = false;
@@ -158,15 +126,15 @@ static void work(unsigned self, uint64_t until)
 		uint64_t i = w->next++;
 
 		one_case(w, self, i);
-		done = now_ms() >= until;
-		if (opt.once)
+		done = t_now_ms() >= t_kinds_until();
+		if (t_opt.once)
 			done = i / kind_cnt() > 0;
-		if (opt.expect_failure && any_failed())
+		if (t_opt.expect_failure && t_any_failed())
 			done = true;
 	}
 }
 
-static pid_t start_worker(unsigned self, uint64_t until)
+static pid_t start_worker(unsigned self)
 {
 	pid_t pid = fork();
 
@@ -174,7 +142,7 @@ static pid_t start_worker(unsigned self, uint64_t until)
 		abort();
 	if (pid)
 		return pid;
-	work(self, until);
+	work(self);
 	_exit(0);
 }
 
@@ -182,30 +150,31 @@ static pid_t start_worker(unsigned self, uint64_t until)
 static bool worker_died(unsigned self, int status)
 {
 	struct worker *w = &shared[self];
-	struct result *r = &w->results[w->profile];
+	struct t_result *r = t_result(self, w->profile);
+	char died[60];
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return false;
 	r->failed = true;
-	snprintf(r->text, sizeof(r->text), "%s (signal %d, status %d)\n  "
+	r->seed = w->seed;
+	t_status_text(status, died, sizeof(died));
+	snprintf(r->text, sizeof(r->text), "%s %s\n  "
 		 "repeat with: crash --profile %s --seed %ju --once",
 		 WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM
 			 ? "it hangs" : "it dies",
-		 WIFSIGNALED(status) ? WTERMSIG(status) : 0,
-		 WIFEXITED(status) ? WEXITSTATUS(status) : 0,
-		 kind_name(w->profile), (uintmax_t)w->seed);
-	return !opt.expect_failure && !opt.once;
+		 died, kind_name(w->profile), (uintmax_t)w->seed);
+	return !t_opt.expect_failure && !t_opt.once;
 }
 
 static void run_all(void)
 {
-	uint64_t until = now_ms() + opt.seconds * UINT64_C(1000);
-	unsigned cnt = opt.once ? 1 : WORKERS, alive = cnt;
-	pid_t pids[WORKERS];
+	unsigned cnt = t_opt.once ? 1 : T_KINDS_WORKERS, alive = cnt;
+	pid_t pids[T_KINDS_WORKERS];
 
+	shared = t_kinds_memory(T_KINDS_WORKERS * sizeof(*shared));
 	fflush(NULL);
 	for (unsigned i = 0; i < cnt; i++)
-		pids[i] = start_worker(i, until);
+		pids[i] = start_worker(i);
 	while (alive) {
 		int status;
 		pid_t pid = wait(&status);
@@ -216,7 +185,7 @@ static void run_all(void)
 			alive--;
 			if (!worker_died(i, status))
 				continue;
-			pids[i] = start_worker(i, until);
+			pids[i] = start_worker(i);
 			alive++;
 		}
 	}
@@ -224,31 +193,11 @@ static void run_all(void)
 
 /* ---- the report --------------------------------------------------------- */
 
-static size_t reporting;
-
-static void test_profile(void)
-{
-	bool good = true;
-
-	for (unsigned k = 0; k < WORKERS; k++) {
-		const struct result *r = &shared[k].results[reporting];
-
-		if (!r->failed)
-			continue;
-		fprintf(stderr, "\n%s: %s\n", kind_name(reporting),
-			r->text);
-		good = false;
-	}
-	while (++reporting < kind_cnt() && !wanted(reporting))
-		;
-	CU_ASSERT(good);
-}
-
 static struct tally total(size_t p)
 {
 	struct tally sum = { 0 };
 
-	for (unsigned k = 0; k < WORKERS; k++) {
+	for (unsigned k = 0; k < T_KINDS_WORKERS; k++) {
 		const struct tally *t = &shared[k].tally[p];
 
 		sum.cases += t->cases;
@@ -287,46 +236,6 @@ static void print_tally(void)
 		sum.fault_runs += t.fault_runs;
 	}
 	print_row("all", &sum);
-	fflush(stdout);
-}
-
-static int report(void)
-{
-	CU_pSuite suite;
-	unsigned failures;
-
-	if (CU_initialize_registry() != CUE_SUCCESS)
-		return 1;
-	suite = CU_add_suite("power failures and failing disks", NULL, NULL);
-	for (size_t p = 0; p < kind_cnt(); p++)
-		if (wanted(p))
-			CU_add_test(suite, kind_name(p), test_profile);
-	while (!wanted(reporting))
-		reporting++;
-	print_tally();
-	CU_basic_set_mode(CU_BRM_NORMAL);
-	CU_basic_run_tests();
-	failures = CU_get_number_of_failures();
-	CU_cleanup_registry();
-	return failures ? 1 : 0;
-}
-
-/* What a mutation proof wants to know: one line. */
-static int report_caught(void)
-{
-	for (unsigned k = 0; k < WORKERS; k++)
-		for (size_t p = 0; p < kind_cnt(); p++) {
-			const struct result *r = &shared[k].results[p];
-
-			if (!r->failed)
-				continue;
-			printf("caught by %s, seed %ju: %.*s\n",
-			       kind_name(p), (uintmax_t)shared[k].seed,
-			       (int)strcspn(r->text, "\n"), r->text);
-			return 0;
-		}
-	printf("MISSED\n");
-	return 1;
 }
 
 /* ---- options ------------------------------------------------------------ */
@@ -347,56 +256,17 @@ static int list_mutations(void)
 	return 0;
 }
 
-static int list_profiles(void)
-{
-	for (size_t p = 0; p < kind_cnt(); p++)
-		puts(kind_name(p));
-	return 0;
-}
-
-static bool set_profile(const char *name)
-{
-	for (size_t p = 0; p < kind_cnt(); p++)
-		if (strcmp(kind_name(p), name) == 0) {
-			opt.profile = p;
-			return true;
-		}
-	fprintf(stderr, "crash: no profile is called %s\n", name);
-	return false;
-}
-
-static bool set_mutation(const char *name)
-{
-#ifdef VHDKIT_MUTATE
-	for (int m = MUT_NONE + 1; m < MUT_CNT; m++)
-		if (strcmp(mutation_name((enum mutation)m), name) == 0) {
-			mutation_active = (enum mutation)m;
-			return true;
-		}
-	fprintf(stderr, "crash: no mutation is called %s\n", name);
-#else
-	fprintf(stderr, "crash: %s: mutations need VARIANT=mut\n", name);
-#endif
-	return false;
-}
-
-enum { O_SECONDS = 256, O_SEED, O_PROFILE, O_AT, O_STATE, O_AT2, O_STATE2,
-       O_FAULTS, O_OP, O_NTH, O_ONCE, O_MUTATION, O_EXPECT, O_LISTM, O_LISTP,
-       O_DISKS, O_CHAINS };
+enum { O_AT = T_O_OWN, O_STATE, O_AT2, O_STATE2, O_FAULTS, O_OP, O_NTH,
+       O_LISTM, O_DISKS, O_CHAINS };
 
 static const struct option longs[] = {
-	{ "seconds", 1, NULL, O_SECONDS }, { "seed", 1, NULL, O_SEED },
-	{ "profile", 1, NULL, O_PROFILE }, { "at", 1, NULL, O_AT },
-	{ "state", 1, NULL, O_STATE },	   { "at2", 1, NULL, O_AT2 },
-	{ "state2", 1, NULL, O_STATE2 },   { "faults", 0, NULL, O_FAULTS },
-	{ "op", 1, NULL, O_OP },	   { "nth", 1, NULL, O_NTH },
-	{ "once", 0, NULL, O_ONCE },
-	{ "disks", 0, NULL, O_DISKS },
+	T_KINDS_OPTIONS,
+	{ "at", 1, NULL, O_AT },	 { "state", 1, NULL, O_STATE },
+	{ "at2", 1, NULL, O_AT2 },	 { "state2", 1, NULL, O_STATE2 },
+	{ "faults", 0, NULL, O_FAULTS }, { "op", 1, NULL, O_OP },
+	{ "nth", 1, NULL, O_NTH },	 { "disks", 0, NULL, O_DISKS },
 	{ "chains", 0, NULL, O_CHAINS },
-	{ "mutation", 1, NULL, O_MUTATION },
-	{ "expect-failure", 0, NULL, O_EXPECT },
-	{ "list-mutations", 0, NULL, O_LISTM },
-	{ "list-profiles", 0, NULL, O_LISTP }, { 0 }
+	{ "list-mutations", 0, NULL, O_LISTM }, { 0 }
 };
 
 static uint64_t number(void)
@@ -408,16 +278,8 @@ static uint64_t number(void)
 static int one_option(int o)
 {
 	switch (o) {
-	case O_SECONDS:
-		opt.seconds = (unsigned)number();
-		return -1;
-	case O_SEED:
-		opt.seed = number();
-		return -1;
-	case O_PROFILE:
-		return set_profile(optarg) ? -1 : 2;
 	case O_AT:
-		opt.only.given = opt.once = true;
+		opt.only.given = t_opt.once = true;
 		opt.only.at = number();
 		return -1;
 	case O_STATE:
@@ -434,51 +296,34 @@ static int one_option(int o)
 		opt.faults_only = true;
 		return -1;
 	case O_NTH:
-		opt.faults_only = opt.once = true;
+		opt.faults_only = t_opt.once = true;
 		opt.only_fault.nth = number();
 		return -1;
 	case O_OP:
 		opt.only_fault.op = (enum file_op)number();
 		return -1;
-	case O_ONCE:
-		opt.once = true;
-		return -1;
-	case O_MUTATION:
-		return set_mutation(optarg) ? -1 : 2;
 	case O_DISKS:
 		opt.disks = true;
 		return -1;
 	case O_CHAINS:
 		opt.chains = true;
 		return -1;
-	case O_EXPECT:
-		opt.expect_failure = true;
-		return -1;
-	case O_LISTM:
+	default: /* O_LISTM */
 		return list_mutations();
-	case O_LISTP:
-		return list_profiles();
-	default:
-		fputs(usage, stderr);
-		return 2;
 	}
 }
 
 int main(int argc, char **argv)
 {
-	int o;
+	static const struct t_kinds suite = {
+		.prog = "crash", .usage = usage,
+		.suite = "power failures and failing disks",
+		.cnt = kind_cnt, .name = kind_name, .wanted = wanted,
+		.run = run_all, .print_tally = print_tally,
+		.options = longs, .own_option = one_option,
+	};
 
-	ASSERT(kind_cnt() <= PROFILES_MAX);
-	while ((o = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		int rc = one_option(o);
-
-		if (rc >= 0)
-			return rc;
-	}
-	shared = mmap(NULL, WORKERS * sizeof(*shared), PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (shared == MAP_FAILED)
-		return 1;
-	run_all();
-	return opt.expect_failure ? report_caught() : report();
+	t_opt.seconds = 20;
+	t_opt.seed = 1;
+	return t_kinds_main(&suite, argc, argv);
 }

@@ -132,8 +132,7 @@ static bool add_suite(const struct t_suite *s, const char *only_test)
 	return true;
 }
 
-/* What is broken on purpose, in the variant that can. */
-static bool set_mutation(const char *name)
+bool t_set_mutation(const char *name)
 {
 	for (int m = MUT_NONE + 1; m < MUT_CNT; m++)
 		if (strcmp(mutation_name((enum mutation)m), name) == 0) {
@@ -176,7 +175,7 @@ int t_main(int argc, char **argv, const struct t_suite *const *suites)
 			without = optarg;
 		else if (opt == 'l')
 			list = true;
-		else if (opt == 'm' && set_mutation(optarg))
+		else if (opt == 'm' && t_set_mutation(optarg))
 			continue;
 		else
 			return 2;

@@ -76,6 +76,10 @@ const char *t_tmpdir(void);
  * there. Borrowed until the next call. */
 const char *t_shared(const char *name);
 
+/* Breaks a rule on purpose. False, and told: there is none of that name in this
+ * variant. */
+bool t_set_mutation(const char *name);
+
 /* Registers the suites and runs them: [-s suite] [-x suite,suite: not these]
  * [-t test] [-l] [-m mutation]. Returns the exit status. CUnit's summary is
  * printed last. */
