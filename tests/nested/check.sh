@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Boots guests under vmm: host/*.sh, one claim each, the claim being its first
 # comment, each on a host of its own that run.sh makes. With arguments: only
-# those names. B is the build folder; NESTED_SECONDS for each of them (240).
+# those names. B is the build folder; NESTED_SECONDS for each of them (300).
 # Status 77: skipped, the last line of the output says why.
 . "$(dirname "$0")/lib.sh"
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,7 +34,7 @@ for test in host/*.sh; do
 	[ "$name" != lib ] || continue
 	[ $# = 0 ] || case " $* " in *" $name "*) ;; *) continue ;; esac
 	began=$SECONDS rc=0
-	{ images "$name" && ./run.sh -t "${NESTED_SECONDS:-240}" -m 3072 \
+	{ images "$name" && ./run.sh -t "${NESTED_SECONDS:-300}" -m 3072 \
 		-w "$tmp/$name" -f "$build/bin/vmm" -f "$build/bin/vhdtool" \
 		-f "$(command -v e2fsck)" -f "$(command -v dumpe2fs)" \
 		-f "$(command -v jq)" -- sh "host/$name.sh"; } \
