@@ -10,6 +10,7 @@
 #	  huge     create, open, read, write and map 64 TiB
 #	  cpu      processor time per request
 #	  fuse     a mounted image
+#	  guest    guests of vmm and of QEMU, on a host made by QEMU
 #	  reads, merge, space, compact   chains and what else issue 3 measured
 #	BENCH_ROUNDS	timed rounds (5), after one to warm up
 #	BENCH_DIR	a folder on the file system to be measured ($TMPDIR or
@@ -24,12 +25,12 @@ mib=${BENCH_MIB:-1024}
 vhdtool=$(realpath "${VHDTOOL:-$build/bin/vhdtool}")
 cost=$build/tests/bench/cost
 fillbat=$build/tests/bench/fillbat
-parts="steady alloc convert huge cpu fuse reads merge space compact"
+parts="steady alloc convert huge cpu fuse guest reads merge space compact"
 dir=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/var/tmp}}/vhdkit-bench.XXXXXX")
 trap 'cd /; rm -rf "$dir"' EXIT
 trap 'final_table; exit 1' INT TERM HUP
 cd "$dir"
-for part in lib steady alloc convert huge fuse chains compact; do
+for part in lib steady alloc convert huge fuse guest chains compact; do
 	. "$top/tests/bench/$part.sh"
 done
 export LC_ALL=C vhdtool mib
