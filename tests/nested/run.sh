@@ -53,7 +53,8 @@ tmp=$(mktemp -d "${TMPDIR:-/var/tmp}/nested-XXXXXX")
 qemu=
 finish()
 {
-	[ -z "$qemu" ] || kill -KILL "$qemu" 2>/dev/null || :
+	# timeout hands it on; killed, it could not.
+	[ -z "$qemu" ] || kill -TERM "$qemu" 2>/dev/null || :
 	rm -rf "$tmp"
 }
 trap finish EXIT
@@ -118,10 +119,12 @@ done
 timeout -k 5 "$limit" qemu-system-x86_64 "${args[@]}" -append "$append" \
 	</dev/null &
 qemu=$!
-tail -n +1 -s 0.2 -f --pid=$qemu "$tmp/said"
+tail -n +1 -s 0.2 -f --pid=$qemu "$tmp/said" &
+show=$!
 rc=0
 wait "$qemu" || rc=$?
 qemu=
+wait "$show" || :
 if [ -n "$work" ]; then
 	rm -rf "$work/out"
 	debugfs -R "rdump /out \"$work\"" "$tmp/work" >/dev/null 2>&1 || :
