@@ -1,61 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A unit's history is a short list of events, one per operation that touched
- * it. `start` and `end` are the operation's as far as order within the unit
- * goes; once a quiet read has shown who won among overlapping operations, the
- * winner counts as having happened just then. A `weak` event (a discard not
- * yet settled, a failed operation) may show but overrides nothing.
- */
-#include "model.h"
+#include "model_priv.h"
 
-#include <stdarg.h>
-#include <string.h>
-
-#define NEVER UINT64_MAX
 #define NEIGHBOUR 4096u /* touched ranges grow to this, and by as much */
-
-struct op {
-	enum model_kind kind;
-	bool fua;
-	bool ok;
-	uint64_t voff, len;
-	uint64_t start, done; /* ticks */
-	uint64_t start_pos;
-	uint64_t durable_pos; /* M2; NEVER: not (yet) */
-};
-
-struct event {
-	uint32_t op;
-	uint32_t gen; /* 0: zeros */
-	uint64_t start, end; /* ticks */
-	bool weak;
-};
-
-struct unit {
-	uint64_t lba;
-	struct event *ev; /* owned */
-	unsigned cnt, max;
-};
-
-struct model {
-	uint64_t size_len;
-	uint64_t seed;
-	uint64_t tick;
-	uint32_t gen_base; /* operation 0 is the past; generations go on */
-	struct op *ops;
-	uint32_t op_cnt, op_max;
-	uint32_t op_open; /* every operation below has ended */
-	struct unit *units;
-	size_t unit_cnt, unit_max;
-	uint32_t *hash; /* index into units + 1; size hash_mask + 1 */
-	size_t hash_mask;
-	bool child;
-	uint8_t *past_zero; /* of a child: bit per unit of the windows: it was
-			       zeros, not the parent's, when rebased */
-	struct model_range *ranges;
-	size_t range_cnt;
-	bool ranges_stale;
-};
 
 static void *grow(void *p, size_t cnt, size_t *max, size_t each)
 {
@@ -175,7 +121,7 @@ static uint64_t past_bit(const struct model *m, uint64_t lba)
 	return lba / every * (window_len(m->size_len) / UNIT_LEN) + lba % every;
 }
 
-static uint32_t past_gen(const struct model *m, uint64_t lba)
+uint32_t model_past_gen(const struct model *m, uint64_t lba)
 {
 	uint64_t bit;
 
@@ -190,7 +136,7 @@ static uint32_t past_gen(const struct model *m, uint64_t lba)
 static void unit_begin(const struct model *m, struct unit *u, uint64_t lba)
 {
 	*u = (struct unit){ .lba = lba };
-	add_event(u, (struct event){ .gen = past_gen(m, lba) });
+	add_event(u, (struct event){ .gen = model_past_gen(m, lba) });
 	for (uint32_t i = m->child ? 1 : m->op_open; i < m->op_cnt; i++)
 		if ((m->child || m->ops[i].done == NEVER) &&
 		    clears(&m->ops[i], lba))
@@ -219,10 +165,7 @@ static struct unit *unit_get(struct model *m, uint64_t lba)
 	return &m->units[m->unit_cnt - 1];
 }
 
-/* For a look at any unit: the known one, or one made up in *tmp, whose events
- * the caller frees. */
-static struct unit *unit_see(const struct model *m, uint64_t lba,
-			     struct unit *tmp)
+struct unit *model_unit(const struct model *m, uint64_t lba, struct unit *tmp)
 {
 	uint32_t i = m->hash[slot_of(m, lba)];
 
@@ -344,208 +287,6 @@ void model_end(struct model *m, uint32_t op, bool ok, uint64_t pos)
 		if (!ok)
 			ev->weak = true;
 	}
-}
-
-/* ---- what a read may show --------------------------------------------- */
-
-static bool event_shows(const struct event *ev, const struct value *v,
-			uint64_t lba)
-{
-	if (v->kind == VALUE_ZERO)
-		return ev->gen == 0;
-	return v->kind == VALUE_WRITE && v->lba == lba && ev->gen == v->gen;
-}
-
-/* When the latest event that is over by `tick` and overrides, began. */
-static uint64_t floor_of_read(const struct model *m, const struct unit *u,
-			      uint64_t tick)
-{
-	uint64_t floor = 0;
-
-	for (unsigned i = 0; i < u->cnt; i++) {
-		const struct op *o = &m->ops[u->ev[i].op];
-
-		if (!u->ev[i].weak && o->ok && o->done < tick)
-			floor = u64_max(floor, u->ev[i].start);
-	}
-	return floor;
-}
-
-/* Has the event left traces by pos? One that needed no change of the file
- * never does, and none is missed. */
-static bool is_before(const struct model *m, const struct event *ev,
-		      uint64_t pos)
-{
-	return ev->op == 0 || m->ops[ev->op].start_pos < pos;
-}
-
-static uint64_t floor_of_crash(const struct model *m, const struct unit *u,
-			       uint64_t pos)
-{
-	uint64_t floor = 0;
-
-	for (unsigned i = 0; i < u->cnt; i++) {
-		const struct event *ev = &u->ev[i];
-
-		if (!ev->weak && m->ops[ev->op].durable_pos <= pos &&
-		    is_before(m, ev, pos))
-			floor = u64_max(floor, ev->start);
-	}
-	return floor;
-}
-
-static void append(char *out, size_t len, const char *fmt, ...)
-	printf_like(3, 4);
-
-static void append(char *out, size_t len, const char *fmt, ...)
-{
-	size_t used = strlen(out);
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(out + used, len - used, fmt, ap);
-	va_end(ap);
-}
-
-static void history_text(const struct model *m, const struct unit *u,
-			 uint64_t floor, char *out, size_t len)
-{
-	static const char *const names[] = { "write", "zeroes", "discard" };
-	unsigned from = u->cnt > 8 ? u->cnt - 8 : 0;
-
-	for (unsigned i = from; i < u->cnt; i++) {
-		const struct event *ev = &u->ev[i];
-		const struct op *o = &m->ops[ev->op];
-
-		append(out, len, "%s%s %u", i == from ? "" : ", ",
-		       ev->op		     ? names[o->kind]
-		       : ev->gen == GEN_PARENT ? "parent"
-					     : "past",
-		       ev->gen && ev->gen != GEN_PARENT ? ev->gen : ev->op);
-		append(out, len, " [pos %ju", (uintmax_t)o->start_pos);
-		if (o->done == NEVER)
-			append(out, len, ", in flight");
-		else if (!o->ok)
-			append(out, len, ", failed");
-		if (o->durable_pos != NEVER)
-			append(out, len, ", durable at %ju",
-			       (uintmax_t)o->durable_pos);
-		append(out, len, "]%s", ev->end >= floor ? " may show" : "");
-	}
-}
-
-static bool complain(const struct model *m, const struct unit *u, uint64_t lba,
-		     const struct value *v, uint64_t floor,
-		     struct model_bad *bad)
-{
-	bad->lba = lba;
-	bad->text[0] = 0;
-	value_text(v, lba, bad->text, sizeof(bad->text));
-	append(bad->text, sizeof(bad->text), "; allowed: ");
-	if (u->cnt > 1 || past_gen(m, lba))
-		history_text(m, u, floor, bad->text, sizeof(bad->text));
-	else
-		append(bad->text, sizeof(bad->text),
-		       "zeros only, it was never touched");
-	return false;
-}
-
-/* M5. A read that began at `now` saw `winner` while nothing else was going on
- * in this unit: it beat whatever it overlapped, and a later discard did
- * nothing. */
-static void settle(struct model *m, struct unit *u, unsigned winner,
-		   uint64_t now)
-{
-	uint64_t start = u->ev[winner].start;
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < u->cnt; i++) {
-		struct event ev = u->ev[i];
-		const struct op *o = &m->ops[ev.op];
-
-		if (i == winner && ev.op != 0) {
-			ev.weak = !o->ok;
-			ev.start = now;
-			ev.end = now;
-		}
-		if (i != winner && o->kind == MODEL_DISCARD && ev.weak &&
-		    o->ok && ev.start > start)
-			continue;
-		u->ev[n++] = ev;
-	}
-	u->cnt = n;
-}
-
-static bool verify_unit(struct model *m, const struct op *rd, struct unit *u,
-			const struct value *v, struct model_bad *bad)
-{
-	uint64_t floor = floor_of_read(m, u, rd->start);
-	unsigned shown = 0, which = 0;
-	bool quiet = true;
-
-	for (unsigned i = 0; i < u->cnt; i++) {
-		const struct op *o = &m->ops[u->ev[i].op];
-
-		if (o->done > rd->start)
-			quiet = false;
-		if (o->start < rd->done && u->ev[i].end >= floor &&
-		    event_shows(&u->ev[i], v, u->lba)) {
-			shown++;
-			which = i;
-		}
-	}
-	if (!shown)
-		return complain(m, u, u->lba, v, floor, bad);
-	if (quiet && shown == 1)
-		settle(m, u, which, rd->start);
-	return true;
-}
-
-bool model_verify_read(struct model *m, uint32_t op, const uint8_t *buf,
-		       struct model_bad *bad)
-{
-	const struct op *rd = &m->ops[op];
-	bool good = true;
-
-	for (uint64_t i = 0; good && i < rd->len / UNIT_LEN; i++) {
-		struct value v = value_of(buf + i * UNIT_LEN, m->seed);
-		uint64_t lba = rd->voff / UNIT_LEN + i;
-		struct unit tmp;
-
-		good = verify_unit(m, rd, unit_see(m, lba, &tmp), &v, bad);
-		free(tmp.ev);
-	}
-	return good;
-}
-
-static bool crash_shows(const struct model *m, const struct unit *u,
-			uint64_t pos, const struct value *v,
-			struct model_bad *bad)
-{
-	uint64_t floor = floor_of_crash(m, u, pos);
-
-	for (unsigned k = 0; k < u->cnt; k++)
-		if (is_before(m, &u->ev[k], pos) &&
-		    u->ev[k].end >= floor && event_shows(&u->ev[k], v, u->lba))
-			return true;
-	return complain(m, u, u->lba, v, floor, bad);
-}
-
-bool model_verify_crash(const struct model *m, uint64_t pos, uint64_t voff,
-			const uint8_t *buf, uint64_t len,
-			struct model_bad *bad)
-{
-	bool good = true;
-
-	for (uint64_t i = 0; good && i < len / UNIT_LEN; i++) {
-		struct value v = value_of(buf + i * UNIT_LEN, m->seed);
-		struct unit tmp;
-
-		good = crash_shows(m, unit_see(m, voff / UNIT_LEN + i, &tmp),
-				   pos, &v, bad);
-		free(tmp.ev);
-	}
-	return good;
 }
 
 /* ---- ranges ----------------------------------------------------------- */

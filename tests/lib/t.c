@@ -3,6 +3,7 @@
 
 #include <CUnit/Basic.h>
 #include <ftw.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,16 @@ void t_hex(uint8_t *out, const char *digits)
 		*out++ = (uint8_t)v;
 		digits += strspn(digits, " ") + 2;
 	}
+}
+
+void t_append(char *text, size_t len, const char *fmt, ...)
+{
+	size_t used = strlen(text);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text + used, len - used, fmt, ap);
+	va_end(ap);
 }
 
 static char tmpdirs[1024][64];

@@ -9,6 +9,7 @@
 
 #include <CUnit/CUnit.h>
 
+#include "base.h"
 #include "vhdx.h"
 
 struct t_test {
@@ -68,6 +69,9 @@ void t_fill(void *buf, size_t len, uint64_t seed);  /* non-zero bytes */
 
 /* Golden bytes: hex digits in pairs, blanks ignored. */
 void t_hex(uint8_t *out, const char *digits);
+
+/* Behind the string that text[len] holds. */
+void t_append(char *text, size_t len, const char *fmt, ...) printf_like(3, 4);
 
 /* A new folder under $TMPDIR, removed with its content at exit. Borrowed. */
 const char *t_tmpdir(void);

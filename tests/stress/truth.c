@@ -8,8 +8,9 @@
 #include "truth.h"
 
 #include <pthread.h>
-#include <stdarg.h>
 #include <string.h>
+
+#include "t.h"
 
 #define NEVER UINT64_MAX
 #define GARBAGE (UINT32_MAX - 1)
@@ -240,19 +241,6 @@ uint32_t truth_gen(const struct truth *t, const uint8_t *unit)
 	return v.kind == VALUE_ZERO ? 0 : v.gen;
 }
 
-static void append(char *out, size_t len, const char *fmt, ...)
-	printf_like(3, 4);
-
-static void append(char *out, size_t len, const char *fmt, ...)
-{
-	size_t used = strlen(out);
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(out + used, len - used, fmt, ap);
-	va_end(ap);
-}
-
 static void event_text(const struct truth *t, const struct event *ev,
 		       uint64_t floor, char *out, size_t len)
 {
@@ -261,18 +249,18 @@ static void event_text(const struct truth *t, const struct event *ev,
 		[TRUTH_DISCARD] = "discard" };
 
 	if (ev->op)
-		append(out, len, "\n    %s %u [%ju, ", names[ev->kind], ev->op,
-		       (uintmax_t)ev->start);
+		t_append(out, len, "\n    %s %u [%ju, ", names[ev->kind],
+			 ev->op, (uintmax_t)ev->start);
 	else
-		append(out, len, "\n    the past, %u [%ju, ", ev->gen,
-		       (uintmax_t)ev->start);
+		t_append(out, len, "\n    the past, %u [%ju, ", ev->gen,
+			 (uintmax_t)ev->start);
 	if (ev->end == NEVER)
-		append(out, len, "in flight]");
+		t_append(out, len, "in flight]");
 	else
-		append(out, len, "%ju]%s%s", (uintmax_t)ev->end,
-		       ev->failed ? " failed" : ev->ok ? "" : " cancelled",
-		       is_durable(t, ev) ? " durable" : "");
-	append(out, len, "%s", ev->end >= floor ? " may show" : "");
+		t_append(out, len, "%ju]%s%s", (uintmax_t)ev->end,
+			 ev->failed ? " failed" : ev->ok ? "" : " cancelled",
+			 is_durable(t, ev) ? " durable" : "");
+	t_append(out, len, "%s", ev->end >= floor ? " may show" : "");
 }
 
 static void complain(const struct truth *t, uint64_t lba, const uint8_t *unit,
@@ -392,8 +380,8 @@ bool truth_end_read(struct truth *t, struct truth_op *op, const uint8_t *buf,
 	}
 	list_del(&op->node);
 	if (!good)
-		append(bad->text, sizeof(bad->text), "\n    and the read "
-		       "[%ju, %ju]", (uintmax_t)op->start, (uintmax_t)k.done);
+		t_append(bad->text, sizeof(bad->text), "\n    and the read "
+			 "[%ju, %ju]", (uintmax_t)op->start, (uintmax_t)k.done);
 	pthread_mutex_unlock(&t->lock);
 	free(gens);
 	return good;
