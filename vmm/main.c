@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -270,6 +271,17 @@ static int run_machine(const struct conf *c, int signal_fd)
 	return unmake(&m, status);
 }
 
+/* Long chains at many LUNs, 64 processors and their channels are more than the
+ * usual limit, which is for programs that use select(). */
+static void allow_files(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return;
+	r.rlim_cur = r.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &r);
+}
+
 static int run(int argc, char **argv)
 {
 	struct conf *c;
@@ -290,6 +302,7 @@ static int run(int argc, char **argv)
 		status = say_fail(STATUS_FAILED, NULL, "signalfd: %s",
 				  strerror(errno));
 	} else {
+		allow_files();
 		status = run_machine(c, signal_fd);
 		close(signal_fd);
 	}
