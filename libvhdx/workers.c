@@ -118,12 +118,17 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-/* The program's signals are for its own threads. */
+/* The program's signals are for its own threads, but those of a crash: blocked,
+ * they would not reach the handler that cleans up. */
 static void start_thread(struct workers *w)
 {
 	sigset_t all, old;
 
 	sigfillset(&all);
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGFPE);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	if (pthread_create(&w->threads[w->thread_cnt], NULL, worker, w) == 0)
 		w->thread_cnt++;

@@ -221,11 +221,15 @@ static void free_controller(struct storvsp *v)
 	mem_free(v);
 }
 
-/* Signals are for other threads. */
+/* Signals are for other threads, but those of a crash here. */
 static int start(struct storvsp *v)
 {
 	sigset_t all, old;
 	sigfillset(&all);
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGFPE);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	int en = pthread_create(&v->thread, NULL, controller, v);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

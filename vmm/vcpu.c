@@ -188,6 +188,11 @@ int vcpu_start_thread(struct vcpu *v, struct vhdx_err *e)
 	sigaction(KICK, &sa, NULL);
 	sigfillset(&all);
 	sigdelset(&all, KICK);
+	/* Blocked, a crash would kill without a word: term.c has one. */
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGILL);
+	sigdelset(&all, SIGFPE);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	rc = pthread_create(&v->thread, NULL, thread_main, v);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
