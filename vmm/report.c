@@ -31,7 +31,7 @@ const char *report_state(enum vm_state state)
 	return "unknown";
 }
 
-/* A path that is no UTF-8 is left out. */
+/* A path or name that is no UTF-8 is left out. */
 static json_t *text(const char *s)
 {
 	json_t *j = s ? json_string(s) : NULL;
@@ -58,9 +58,9 @@ static json_t *vmbus(const struct machine *m)
 static json_t *machine(const struct machine *m)
 {
 	const struct conf *c = m->conf;
-	return json_pack("{s:s, s:i, s:s, s:s, s:o, s:i, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:i, s:o, s:s, s:o, s:i, s:o, s:o, s:o, s:o}",
 			 "program", "vmm " VHDKIT_VERSION,
-			 "pid", (int)getpid(), "name", c->name,
+			 "pid", (int)getpid(), "name", text(c->name),
 			 "state", report_state(vm_state(m->vm)),
 			 "memory", number(c->memory_len),
 			 "cpus", (int)c->cpus,
