@@ -9,6 +9,7 @@
 #include "errand.h"
 #include "mem.h"
 #include "report.h"
+#include "say.h"
 #include "vm.h"
 
 struct orders {
@@ -204,10 +205,13 @@ static void add_done(struct errand *w)
 	end_errand(j, j->rc == 0);
 }
 
-/* Where removing failed to flush or close, the disk is gone all the same. */
+/* Where removing failed to flush or close, the disk is gone all the same: it is
+ * told here, too, since who asked may have hung up. */
 static void remove_done(struct errand *w)
 {
 	struct disk_errand *j = container_of(w, struct disk_errand, errand);
+	if (j->rc)
+		say_err(j->d->conf.path, &j->err);
 	end_errand(j, false);
 }
 
@@ -416,6 +420,10 @@ void orders_run(void *arg, const json_t *request, struct ctl_call *call)
 	struct vhdx_err err;
 	const char *name = json_string_value(json_object_get(request,
 							     "command"));
+	if (vm_state(o->m->vm) == VM_OFF) { /* sent behind what ended it */
+		refuse(call, "the VM is ending");
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		if (strcmp(commands[i].name, name) == 0) {
 			commands[i].run(o, request, call);
