@@ -21,7 +21,7 @@ vmm_TESTED :=
 endif
 # And under other names, test_vmm_*.c; booting wants the ACPI tables, so iasl.
 vmm_PLAIN := serial vm_serial vm_pm rtc io evloop
-vmm_BOOT := boot_load acpi
+vmm_BOOT := boot_load acpi vm_run
 vmm_JSON := conf conf_disk conf_json instance client console ctl errand say \
 	term usock disk disks
 ifneq ($(shell uname -m),x86_64)
@@ -30,7 +30,7 @@ vmm_PLAIN :=
 vmm_BOOT :=
 vmm_JSON :=
 else ifeq ($(call have_prog,iasl),)
-unit_NAMES := $(filter-out vmm_boot vmm_acpi,$(unit_NAMES))
+unit_NAMES := $(filter-out vmm_boot vmm_acpi vmm_run,$(unit_NAMES))
 vmm_BOOT :=
 endif
 ifneq ($(call have_pkg,jansson),yes)

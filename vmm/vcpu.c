@@ -66,6 +66,8 @@ static void fail(struct vcpu *v, const char *what, uint64_t detail)
 {
 	struct kvm_regs regs = { 0 };
 
+	if (v->err.code) /* told, and perhaps being read */
+		return;
 	if (ioctl(v->fd, KVM_GET_REGS, &regs) != 0)
 		regs.rip = 0;
 	err_set(&v->err, VHDX_E_FAILED,

@@ -58,7 +58,8 @@ struct vm {
 	char crash[256];
 
 	/* [bus thread] */
-	bool runs, paused, crashed;
+	bool runs, paused;
+	unsigned crash_cnt; /* told since it was reset */
 	enum vm_end end;
 	struct vhdx_err err;
 };

@@ -19,6 +19,8 @@
 #include "err.h"
 #include "vm_priv.h"
 
+#define CRASHES_TOLD 8u /* a guest may say so as often as it likes */
+
 /* ---- vCPU threads ------------------------------------------------------- */
 
 void vm_ask(struct vm *vm, enum vm_ask what)
@@ -48,7 +50,7 @@ static void describe_crash(struct vm *vm, const struct vcpu *v)
 	}
 	text[len] = '\0';
 	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+		if (*c < 0x20 || *c == 0x7f) /* beyond ASCII it is < 0 */
 			*c = ' ';
 	pthread_mutex_lock(&vm->lock);
 	memcpy(vm->crash, text, sizeof(text));
@@ -117,7 +119,8 @@ static void run_all(struct vm *vm)
 
 static void end(struct vm *vm, enum vm_end why)
 {
-	vm->end = why;
+	if (vm->end != VM_END_ERROR) /* whatever was asked for besides */
+		vm->end = why;
 	evloop_stop(vm->loop);
 }
 
@@ -152,7 +155,7 @@ void vm_reset(struct vm *vm)
 	}
 	/* What processors asked for before they stopped is done, or moot. */
 	atomic_fetch_and(&vm->asked, ~(unsigned)VM_ASK_RESET);
-	vm->crashed = false;
+	vm->crash_cnt = 0;
 	pthread_mutex_lock(&vm->lock);
 	for (unsigned i = 0; i < vm->vcpu_cnt; i++)
 		vm->vcpu[i].held = false;
@@ -165,10 +168,12 @@ static void on_crashed(struct vm *vm)
 {
 	char text[sizeof(vm->crash)];
 
+	if (vm->crash_cnt == CRASHES_TOLD)
+		return;
+	vm->crash_cnt++;
 	pthread_mutex_lock(&vm->lock);
 	memcpy(text, vm->crash, sizeof(text));
 	pthread_mutex_unlock(&vm->lock);
-	vm->crashed = true;
 	if (vm->events.crashed)
 		vm->events.crashed(vm->events.arg, text);
 }
@@ -241,7 +246,7 @@ enum vm_state vm_state(const struct vm *vm)
 		return VM_OFF;
 	if (vm->paused)
 		return VM_PAUSED;
-	return vm->crashed ? VM_CRASHED : VM_RUNNING;
+	return vm->crash_cnt ? VM_CRASHED : VM_RUNNING;
 }
 
 static void end_threads(struct vm *vm)
