@@ -74,21 +74,26 @@ static int put_disk(json_t *req, char **arg, struct vhdx_err *e)
 	return rc;
 }
 
+/* Whether there is such a place is for the VM to say. */
+static json_t *number(const char *digits)
+{
+	unsigned long v = strtoul(digits, NULL, 10); /* at most ULONG_MAX */
+	return json_integer((json_int_t)u64_min(v, INT64_MAX));
+}
+
 /* Digits, or digits:digits, is a place; all else a path. */
 static int put_where(json_t *req, char **arg, struct vhdx_err *e)
 {
 	char path[PATH_MAX];
-	unsigned controller = 0, lun;
 	const char *text = arg[0];
 	size_t n = strspn(text, "0123456789");
 	bool pair = n && text[n] == ':' && text[n + 1] &&
 		    !text[n + 1 + strspn(text + n + 1, "0123456789")];
 	if (n && (pair || !text[n])) {
-		controller = pair ? (unsigned)strtoul(text, NULL, 10) : 0;
-		lun = (unsigned)strtoul(pair ? text + n + 1 : text, NULL, 10);
 		(void)json_object_set_new(req, "controller",
-					  json_integer(controller));
-		(void)json_object_set_new(req, "lun", json_integer(lun));
+					  number(pair ? text : "0"));
+		(void)json_object_set_new(req, "lun",
+					  number(pair ? text + n + 1 : text));
 		return 0;
 	}
 	int rc = absolute(text, path, e);

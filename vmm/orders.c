@@ -288,11 +288,12 @@ static int number_of(const json_t *req, const char *key, unsigned end,
 /* Which disk is meant: "path", or "lun" and perhaps "controller". */
 static int where(const json_t *req, struct disk_place *w, struct vhdx_err *e)
 {
-	*w = (struct disk_place){
-		.path = json_string_value(json_object_get(req, "path")),
-	};
+	const json_t *path = json_object_get(req, "path");
+	*w = (struct disk_place){ .path = json_string_value(path) };
 	if (w->path)
 		return 0;
+	if (path) /* not the LUN that stands beside it */
+		return err_set(e, VHDX_E_INVAL, "\"path\" is a string");
 	int rc = number_of(req, "lun", CONF_LUNS, CONF_ANY, &w->lun, e);
 	return rc ? rc : number_of(req, "controller", CONF_CONTROLLERS, 0,
 				   &w->controller, e);

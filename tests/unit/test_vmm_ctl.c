@@ -380,6 +380,15 @@ static void orders_become_requests(void)
 	T_TRUE(strstr(text, "\"path\":\"/dev/null\""));
 }
 
+/* 2^32 is not LUN 0, which would be removed. */
+static void a_number_that_is_too_large_is_not_another(void)
+{
+	T_OK(REQUEST("remove-disk", "4294967296:4294967297"));
+	T_TRUE(strstr(text, "\"controller\":4294967296,\"lun\":4294967297"));
+	T_OK(REQUEST("remove-disk", "99999999999999999999999"));
+	T_TRUE(strstr(text, "\"lun\":9223372036854775807"));
+}
+
 static void a_wrong_order_is_refused_before_it_is_sent(void)
 {
 	T_FAILS(REQUEST("fly"), VHDX_E_INVAL, "fly");
@@ -625,6 +634,7 @@ static const struct t_test tests[] = {
 	T_TEST(a_ninth_client_is_hung_up_on),
 	T_TEST(a_socket_in_use_is_left_alone_a_dead_one_is_not),
 	T_TEST(orders_become_requests),
+	T_TEST(a_number_that_is_too_large_is_not_another),
 	T_TEST(a_wrong_order_is_refused_before_it_is_sent),
 	T_TEST(codes_have_the_same_exit_status_over_there),
 	T_TEST(ctrl_a_is_ours_and_all_else_the_guests),
