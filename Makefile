@@ -79,6 +79,7 @@ TESTS :=	# test programs
 HEADERS :=	# each must compile alone
 
 include libvhdx/module.mk
+include common/module.mk
 include vhdtool/module.mk
 include vhdfsmap/module.mk
 include vhdfuse/module.mk

@@ -2,7 +2,7 @@
 # runner, a program per fuzz harness and per benchmark. Suites register by file
 # name: tests/unit/test_X.c has t_suite_X.
 tests_CPPFLAGS := -Itests/lib -Itests/sim -Itests/fuzz -I$(B)/tests \
-	-Ivmbus -Istorvsp -Ivmm
+	-Icommon -Ivmbus -Istorvsp -Ivmm
 HEADERS += $(sort $(wildcard tests/*/*.h))
 
 obj = $(patsubst %.c,$(B)/%.o,$(sort $(1)))
@@ -22,8 +22,8 @@ endif
 # And under other names, test_vmm_*.c; booting wants the ACPI tables, so iasl.
 vmm_PLAIN := serial vm_serial vm_pm rtc io evloop
 vmm_BOOT := boot_load acpi vm_run
-vmm_JSON := conf conf_disk conf_json instance client console ctl errand say \
-	term usock disk disks
+vmm_JSON := conf conf_disk conf_json instance client console ctl errand \
+	term disk disks
 ifneq ($(shell uname -m),x86_64)
 unit_NAMES := $(filter-out vmm_%,$(unit_NAMES))
 vmm_PLAIN :=
@@ -55,7 +55,7 @@ $(golden_OBJS) $(fuzz_ALL): \
 # fuzzers do without CUnit.
 tests_LIBS := $(B)/libtests.a $(B)/libvmm-test.a $(B)/libvsp-test.a $(B)/libvhdx-test.a
 $(B)/libvmm-test.a: $(patsubst %,$(B)/vmm/%.o,boot $(vmm_TESTED) $(vmm_PLAIN) \
-	$(vmm_JSON) $(vmm_BOOT)) $(if $(vmm_BOOT),$(vmm_AML)) tests/module.mk
+	$(vmm_JSON) $(vmm_BOOT)) $(common_OBJS) $(if $(vmm_BOOT),$(vmm_AML)) tests/module.mk
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
 

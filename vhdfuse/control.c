@@ -14,6 +14,7 @@
 
 #include "report.h"
 #include "say.h"
+#include "usock.h"
 
 #define LINE_LEN 4096u	/* of a request */
 #define DEPTH_MAX 16u	/* of nested JSON */
@@ -224,41 +225,6 @@ static bool default_path(char *path, size_t cap)
 	return n > 0 && (size_t)n < cap;
 }
 
-/* What a killed process has left goes; what answers stays. */
-static void remove_stale(const struct sockaddr_un *a)
-{
-	struct stat st;
-	int fd;
-	if (lstat(a->sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
-		return;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	if (connect(fd, (const struct sockaddr *)a, sizeof(*a)) != 0 &&
-	    errno == ECONNREFUSED)
-		unlink(a->sun_path);
-	close(fd);
-}
-
-static bool bind_at(struct control *c)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	snprintf(a.sun_path, sizeof(a.sun_path), "%s", c->path);
-	remove_stale(&a);
-	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (c->fd < 0)
-		return false;
-	mode_t old = umask(0177);
-	int rc = bind(c->fd, (const struct sockaddr *)&a, sizeof(a));
-	umask(old);
-	if (rc == 0 && listen(c->fd, CONTROL_CLIENTS) == 0)
-		return true;
-	rc = errno;
-	close(c->fd);
-	errno = rc;
-	return false;
-}
-
 int control_open(struct mnt *m, struct control **out)
 {
 	const char *given = m->conf->control;
@@ -271,25 +237,21 @@ int control_open(struct mnt *m, struct control **out)
 	c->m = m;
 	for (int i = 0; i < CONTROL_CLIENTS; i++)
 		c->clients[i].fd = -1;
-	bool placed = true;
-	errno = ENAMETOOLONG;
-	if (given)
-		placed = strlen(given) < sizeof(c->path);
-	if (given && placed)
-		snprintf(c->path, sizeof(c->path), "%s", given);
-	else if (!given)
-		placed = default_path(c->path, sizeof(c->path));
-	if (placed && bind_at(c)) {
+	struct vhdx_err err;
+	int rc = VHDX_E_NOTFOUND;
+	if (given || default_path(c->path, sizeof(c->path)))
+		rc = usock_listen(given ? given : c->path, &c->fd, &err);
+	if (!rc) {
+		if (given)
+			snprintf(c->path, sizeof(c->path), "%s", given);
 		*out = c;
 		m->control_path = c->path;
 		return STATUS_OK;
 	}
-	int en = errno;
 	free(c);
 	if (!given)
 		return STATUS_OK;
-	return say_fail(STATUS_FAILED, given, "control socket: %s",
-			strerror(en));
+	return say_fail(STATUS_FAILED, "control socket", "%s", err.text);
 }
 
 void control_close(struct control *c)

@@ -287,6 +287,7 @@ int main(int argc, char **argv)
 	static struct conf conf;
 	struct mnt m = { .conf = &conf };
 	fill_std_fds();
+	say_init("vhdfuse", NULL);
 	int status = conf_parse(&conf, argc, argv);
 	if (status != CONF_GO)
 		return status;

@@ -6,11 +6,12 @@ vhdfuse_OBJS := $(vhdfuse_SRCS:%.c=$(B)/%.o)
 
 vhdfuse_CPPFLAGS := $(shell $(PKG_CONFIG) --cflags $(vhdfuse_PKGS) 2>/dev/null)
 
-$(vhdfuse_OBJS): MODCFLAGS := -DVHDKIT_VERSION='"$(VERSION)"' \
+$(vhdfuse_OBJS): MODCFLAGS := -Icommon -DVHDKIT_VERSION='"$(VERSION)"' \
 	$(vhdfuse_CPPFLAGS)
 $(vhdfuse_OBJS): libvhdx/version.h
 
-$(B)/bin/vhdfuse: $(vhdfuse_OBJS) $(parttab_OBJS) $(B)/libvhdx.a
+$(B)/bin/vhdfuse: $(vhdfuse_OBJS) $(parttab_OBJS) $(B)/libcommon.a \
+		$(B)/libvhdx.a
 	$(call link,$(shell $(PKG_CONFIG) --libs $(vhdfuse_PKGS) 2>/dev/null))
 
 vhdfuse_LACKS := $(strip $(foreach p,$(vhdfuse_PKGS),$(if \

@@ -35,14 +35,14 @@ static int collect(const char *path, struct vhdx_blk *blk, struct chain *c)
 	unsigned cnt = vhdx_layer_cnt(blk);
 	c->layers = calloc(cnt, sizeof(c->layers[0]));
 	if (!c->layers)
-		return msg_fail(STATUS_FAILED, path, "out of memory");
+		return say_fail(STATUS_FAILED, path, "out of memory");
 	for (; c->cnt < cnt; c->cnt++) {
 		struct layer *l = &c->layers[c->cnt];
 		const char *layer_path;
 		vhdx_get_layer(blk, c->cnt, &l->info, &layer_path);
 		l->path = strdup(layer_path);
 		if (!l->path)
-			return msg_fail(STATUS_FAILED, path, "out of memory");
+			return say_fail(STATUS_FAILED, path, "out of memory");
 	}
 	return STATUS_OK;
 }
@@ -53,7 +53,7 @@ static int examine(struct layer *l)
 		return STATUS_OK;
 	l->check_code = vhdx_check(l->path, 0, NULL, NULL, &l->check, &l->err);
 	if (l->check_code)
-		return msg_exit_status(l->check_code);
+		return say_exit_status(l->check_code);
 	return l->check.errors ? STATUS_INTEGRITY : STATUS_OK;
 }
 

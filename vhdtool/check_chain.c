@@ -89,7 +89,7 @@ static void print_text(const char *path, const struct check_args *a,
 static int status_of(const struct show *s,
 		     const struct vhdx_chain_check_result *r)
 {
-	int broken = msg_exit_status(r->broken.code);
+	int broken = say_exit_status(r->broken.code);
 	switch (r->broken.code) {
 	case VHDX_OK:
 	case VHDX_E_NOPARENT:
@@ -122,7 +122,7 @@ int check_chain(const char *path, const struct check_args *a)
 		json_decref(s.layer.list);
 		if (err.code != VHDX_E_CORRUPT)
 			return msg_err(path, &err);
-		return msg_fail(STATUS_INTEGRITY, path, "%s", err.text);
+		return say_fail(STATUS_INTEGRITY, path, "%s", err.text);
 	}
 	if (a->json && print_json(path, &s, &r))
 		return STATUS_FAILED;

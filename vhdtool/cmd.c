@@ -68,13 +68,13 @@ static const struct cmd *find(const struct cmd *const *table,
 	if (cnt == 1)
 		return found;
 	if (cnt == 0) {
-		msg_usage("there is no command '%s %s'; see: %s --help",
+		say_usage("there is no command '%s %s'; see: %s --help",
 			  within, verb, within);
 		return NULL;
 	}
 	char names[256];
 	list_candidates(table, verb, names, sizeof(names));
-	msg_usage("'%s' could be any of: %s", verb, names);
+	say_usage("'%s' could be any of: %s", verb, names);
 	return NULL;
 }
 
@@ -94,6 +94,6 @@ int cmd_run(const struct cmd *const *table, const char *within, int argc,
 	char path[64];
 	snprintf(path, sizeof(path), "vhdtool %s", c->name);
 	if (argc < 2)
-		return msg_usage("a command must follow; see: %s --help", path);
+		return say_usage("a command must follow; see: %s --help", path);
 	return cmd_run(c->subs, path, argc - 1, argv + 1);
 }

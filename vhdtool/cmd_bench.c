@@ -123,13 +123,13 @@ static int bench(const char *path, struct vhdx_blk *blk,
 	struct bench_result *r = malloc(sizeof(*r));
 	struct vhdx_err err;
 	if (!r)
-		return msg_fail(STATUS_FAILED, NULL, "out of memory");
+		return say_fail(STATUS_FAILED, NULL, "out of memory");
 	struct usage cpu = usage_now();
 	int code = bench_run(blk, &a->plan, r, &err), status = STATUS_OK;
 	struct usage end = usage_now();
 	cpu = (struct usage){ end.user - cpu.user, end.sys - cpu.sys };
 	if (code == VHDX_E_CANCELED)
-		status = msg_fail(STATUS_FAILED, NULL, "interrupted");
+		status = say_fail(STATUS_FAILED, NULL, "interrupted");
 	else if (code)
 		status = msg_err(path, &err);
 	else if (a->json)
@@ -154,7 +154,7 @@ static int check_args(const char *path, const struct vhdx_blk *blk,
 	if (a->plan.step_len == OPT_NOT_GIVEN)
 		a->plan.step_len = a->plan.bs_len;
 	if (a->plan.step_len % g.sector_len)
-		return msg_usage("--step must be a multiple of the sector "
+		return say_usage("--step must be a multiple of the sector "
 				 "size, %u", g.sector_len);
 	return STATUS_OK;
 }
@@ -162,15 +162,15 @@ static int check_args(const char *path, const struct vhdx_blk *blk,
 static int check_limits(const struct bench_args *a)
 {
 	if (a->plan.bs_len == 0 || a->plan.bs_len > 64u << 20)
-		return msg_usage("--bs: from one sector to 64M");
+		return say_usage("--bs: from one sector to 64M");
 	if (a->plan.depth == 0 || a->plan.depth > DEPTH_MAX)
-		return msg_usage("--depth: 1 to %u", DEPTH_MAX);
+		return say_usage("--depth: 1 to %u", DEPTH_MAX);
 	if (a->plan.cnt == 0)
-		return msg_usage("--count: at least 1");
+		return say_usage("--count: at least 1");
 	if (a->plan.threads > a->plan.depth)
-		return msg_usage("--threads: at most --depth");
+		return say_usage("--threads: at most --depth");
 	if (a->plan.random && a->plan.step_len != OPT_NOT_GIVEN)
-		return msg_usage("--step and --random exclude each other");
+		return say_usage("--step and --random exclude each other");
 	return STATUS_OK;
 }
 

@@ -20,12 +20,12 @@ static int exec_check(const struct cmd *c, int argc, char **argv)
 	if (status != OPT_GO)
 		return status;
 	if (a.dry_run && !a.repair)
-		return msg_usage("--dry-run goes with --repair; a plain check "
+		return say_usage("--dry-run goes with --repair; a plain check "
 				 "changes nothing");
 	if (a.chain)
 		return check_chain(pos[0], &a);
 	if (a.search.cnt)
-		return msg_usage("--search goes with --chain; alone, a file is "
+		return say_usage("--search goes with --chain; alone, a file is "
 				 "checked without its parents");
 	unsigned flags = a.repair ? VHDX_CHECK_REPAIR : 0;
 	if (a.dry_run)
@@ -38,7 +38,7 @@ static int exec_check(const struct cmd *c, int argc, char **argv)
 		/* "run check" would be no help from check itself. */
 		if (err.code != VHDX_E_CORRUPT)
 			return msg_err(pos[0], &err);
-		return msg_fail(STATUS_INTEGRITY, pos[0], "%s", err.text);
+		return say_fail(STATUS_INTEGRITY, pos[0], "%s", err.text);
 	}
 	status = t.errors_left ? STATUS_INTEGRITY : STATUS_OK;
 	if (a.json)

@@ -146,7 +146,7 @@ static int failed(const char *path, const struct compact_args *a,
 {
 	if (err->code != VHDX_E_CANCELED)
 		return msg_err(path, err);
-	return msg_fail(STATUS_FAILED, path, "interrupted: the image is "
+	return say_fail(STATUS_FAILED, path, "interrupted: the image is "
 			"intact. To finish: vhdtool compact %s%s",
 			a->fs ? "--fs " : "", msg_shell_word(path));
 }
@@ -159,7 +159,7 @@ static int compact(const char *path, struct compact_args *a)
 	struct vhdx_compact_opts o = {
 		.dry_run = a->dry_run,
 		.progress = { on_progress, a },
-		.msg = msg_from_library,
+		.msg = say_from_library,
 		.msg_arg = (void *)(uintptr_t)path,
 		.search = a->search.v,
 		.search_cnt = a->search.cnt,

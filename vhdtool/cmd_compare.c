@@ -46,7 +46,7 @@ static int compare(const char *a_path, struct vhdx_blk *a, const char *b_path,
 	int code = differ_run(a, b, &r, &err);
 	progress_end(code == 0);
 	if (code == VHDX_E_CANCELED)
-		return msg_fail(STATUS_FAILED, NULL, "interrupted");
+		return say_fail(STATUS_FAILED, NULL, "interrupted");
 	if (code)
 		return msg_err(r.b_failed ? b_path : a_path, &err);
 	return report(a_path, b_path, ga.size_len, gb.size_len, args, &r);

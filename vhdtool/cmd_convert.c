@@ -62,7 +62,7 @@ static void warn_of_sectors(const struct job *j)
 {
 	uint32_t from = j->geometry.sector_len, to = j->opts.sector_len;
 	if (j->opts.format != VHDX_FORMAT_RAW && from != to)
-		msg_note(j->dst_path, "note: sectors of %u bytes instead of "
+		say_note(j->dst_path, "note: sectors of %u bytes instead of "
 			 "%u: partition tables and file systems made for the "
 			 "source will not be understood", to, from);
 }
@@ -107,7 +107,7 @@ static int plan(struct job *j)
 	if (status)
 		return status;
 	if (j->opts.format == VHDX_FORMAT_PROBE)
-		return msg_usage("%s: the name does not tell the format; add "
+		return say_usage("%s: the name does not tell the format; add "
 				 "--to raw, --to vhd or --to vhdx",
 				 j->dst_path);
 	status = img_check_not_layer(j->dst_path, j->src);
@@ -127,7 +127,7 @@ static int copy_failed(const struct job *j, const struct copy_result *r,
 		       const struct vhdx_err *err)
 {
 	if (err->code == VHDX_E_CANCELED)
-		return msg_fail(STATUS_FAILED, j->dst_path,
+		return say_fail(STATUS_FAILED, j->dst_path,
 				"interrupted: nothing was left behind");
 	return msg_err(r->dst_failed ? j->dst_path : j->src_path, err);
 }
@@ -183,14 +183,14 @@ static int to_stdout(const struct job *j)
 {
 	int to = j->args->image.format;
 	if (to != VHDX_FORMAT_PROBE && to != VHDX_FORMAT_RAW)
-		return msg_usage("only raw can be written to standard output");
+		return say_usage("only raw can be written to standard output");
 	if (j->args->dry_run) {
 		printf("would write %ju bytes to standard output\n",
 		       (uintmax_t)j->geometry.size_len);
 		return STATUS_OK;
 	}
 	if (isatty(STDOUT_FILENO))
-		return msg_usage("standard output is a terminal: send the "
+		return say_usage("standard output is a terminal: send the "
 				 "content to a file or a program");
 	progress_begin((enum progress_mode)j->args->progress, "convert",
 		       j->geometry.size_len);

@@ -34,13 +34,13 @@ static int inherit(const char *path, const struct create_args *a,
 	if (status)
 		return status;
 	if (layer_cnt == VHDX_LAYERS_MAX)
-		return msg_fail(STATUS_FAILED, opts->parent, "is the top of %u "
+		return say_fail(STATUS_FAILED, opts->parent, "is the top of %u "
 				"layers: a chain cannot be deeper; merge some "
 				"of them first", layer_cnt);
 	if (opts->format == VHDX_FORMAT_PROBE)
 		opts->format = info.format;
 	if (info.format != opts->format)
-		return msg_fail(STATUS_USAGE, opts->parent,
+		return say_fail(STATUS_USAGE, opts->parent,
 				"is %s: the parent of a %s image must be one",
 				vhdx_format_name(info.format),
 				vhdx_format_name(opts->format));
@@ -49,7 +49,7 @@ static int inherit(const char *path, const struct create_args *a,
 	if (!opts->sector_len)
 		opts->sector_len = g.sector_len;
 	if (opts->sector_len != g.sector_len)
-		return msg_usage("--sector-size %u: it must be the parent's, "
+		return say_usage("--sector-size %u: it must be the parent's, "
 				 "%u", opts->sector_len, g.sector_len);
 	if (!opts->physical_sector_len)
 		opts->physical_sector_len = g.physical_sector_len;
@@ -104,18 +104,18 @@ static int exec_create(const struct cmd *c, int argc, char **argv)
 	if (status != OPT_GO)
 		return status;
 	if (cnt == 2 && a.size_len != OPT_NOT_GIVEN)
-		return msg_usage("the size is given twice");
+		return say_usage("the size is given twice");
 	if (cnt == 2 && !opt_size(pos[1], &a.size_len))
-		return msg_usage("'%s': a size is 4096, 64K, 2M, 1G or 64T",
+		return say_usage("'%s': a size is 4096, 64K, 2M, 1G or 64T",
 				 pos[1]);
 	bool child = a.image.type == 1 + VHDX_TYPE_DIFFERENCING;
 	if (child && !a.parent)
-		return msg_usage("of what image? --type differencing needs "
+		return say_usage("of what image? --type differencing needs "
 				 "--parent FILE");
 	if (a.parent && a.image.type && !child)
-		return msg_usage("--parent is for --type differencing only");
+		return say_usage("--parent is for --type differencing only");
 	if (a.size_len == OPT_NOT_GIVEN && !a.parent)
-		return msg_usage("how large? vhdtool create %s SIZE",
+		return say_usage("how large? vhdtool create %s SIZE",
 				 msg_shell_word(pos[0]));
 	return create(pos[0], &a);
 }

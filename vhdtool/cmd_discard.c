@@ -48,7 +48,7 @@ static int exec_discard(const struct cmd *c, int argc, char **argv)
 		return status;
 	/* No default: forgetting an option must not empty a disk. */
 	if (a.voff == OPT_NOT_GIVEN || a.len == OPT_NOT_GIVEN)
-		return msg_usage("--offset and --length are both needed");
+		return say_usage("--offset and --length are both needed");
 	status = img_guard_children(pos[0], a.force, &a.search);
 	if (status)
 		return status;

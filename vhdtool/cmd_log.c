@@ -283,7 +283,7 @@ static int exec_discard(const struct cmd *c, int argc, char **argv)
 	}
 	char buf[OUT_SIZE_LEN];
 	if (state.valid && !a.force)
-		return msg_fail(STATUS_FAILED, pos[0],
+		return say_fail(STATUS_FAILED, pos[0],
 				"the log can be replayed: vhdtool log replay "
 				"%s; to lose %s all the same, add --force",
 				msg_shell_word(pos[0]),

@@ -174,11 +174,11 @@ static void tell_obstacles(const struct job *j, const struct vhdx_err *err)
 	const json_t *v;
 	if (err->code == VHDX_E_LINKAGE && !j->args->dry_run)
 		json_array_foreach(j->siblings, i, v)
-			msg_note(json_string_value(v),
+			say_note(json_string_value(v),
 				 "would be broken by the merge");
 	json_array_foreach(j->unknown, i, v) {
 		const json_t *e = json_object_get(v, "error");
-		msg_note(json_string_value(json_object_get(v, "path")),
+		say_note(json_string_value(json_object_get(v, "path")),
 			 "%s%s", "whether it is a child cannot be told: ",
 			 json_string_value(json_object_get(e, "text")));
 	}
@@ -199,7 +199,7 @@ static int run(struct job *j)
 		.search_cnt = a->search.cnt,
 		.file = note_file,
 		.file_arg = j,
-		.msg = msg_from_library,
+		.msg = say_from_library,
 		.msg_arg = (void *)(uintptr_t)j->child,
 		.progress = { note_progress, j },
 	};
@@ -230,9 +230,9 @@ static int exec_merge(const struct cmd *c, int argc, char **argv)
 	if (status != OPT_GO)
 		return status;
 	if (a.into && a.depth)
-		return msg_usage("--into and --depth say the same: give one");
+		return say_usage("--into and --depth say the same: give one");
 	if (a.depth > 255)
-		return msg_usage("--depth %ju: at most 255",
+		return say_usage("--depth %ju: at most 255",
 				 (uintmax_t)a.depth);
 	if (!a.dry_run && !intr_catch())
 		return STATUS_FAILED;

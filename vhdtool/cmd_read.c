@@ -20,7 +20,7 @@ static int exec_read(const struct cmd *c, int argc, char **argv)
 	if (status != OPT_GO)
 		return status;
 	if (isatty(STDOUT_FILENO))
-		return msg_usage("standard output is a terminal: send the "
+		return say_usage("standard output is a terminal: send the "
 				 "content to a file or a program");
 	struct vhdx_blk *blk;
 	status = img_open(pos[0], a.chs_size ? VHDX_OPEN_CHS_SIZE : 0,

@@ -58,12 +58,12 @@ static int parse_size(const char *text, uint64_t now, uint64_t *len)
 	bool more = text[0] == '+', less = text[0] == HIDDEN_MINUS;
 	uint64_t v;
 	if (!opt_size(text + (more || less), &v))
-		return msg_usage("'%s' is no size: 4096, 64K, 2M, 1G, 64T, or "
+		return say_usage("'%s' is no size: 4096, 64K, 2M, 1G, 64T, or "
 				 "by how much: +10G, -10G", text);
 	if (!more && !less)
 		*len = v;
 	else if (more ? v > UINT64_MAX - now : v > now)
-		return msg_usage("the disk has %ju bytes: no size is %ju %s "
+		return say_usage("the disk has %ju bytes: no size is %ju %s "
 				 "than that", (uintmax_t)now, (uintmax_t)v,
 				 more ? "more" : "less");
 	else
@@ -154,7 +154,7 @@ static int resize(const char *path, uint64_t len, struct resize_args *a)
 		.force = a->force,
 		.dry_run = a->dry_run,
 		.progress = { on_progress, a },
-		.msg = msg_from_library,
+		.msg = say_from_library,
 		.msg_arg = (void *)(uintptr_t)path,
 		.search = a->search.v,
 		.search_cnt = a->search.cnt,

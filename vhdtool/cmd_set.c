@@ -66,10 +66,10 @@ static int exec_set(const struct cmd *c, int argc, char **argv)
 	if (status != OPT_GO)
 		return status;
 	if (!a.disk_id && !a.physical_sector_len)
-		return msg_usage("what is to be set? --disk-id, "
+		return say_usage("what is to be set? --disk-id, "
 				 "--physical-sector-size");
 	if (a.physical_sector_len > UINT32_MAX)
-		return msg_usage("--physical-sector-size is 512 or 4096");
+		return say_usage("--physical-sector-size is 512 or 4096");
 	status = img_guard_children_alone(pos[0], a.force, &a.search);
 	if (status)
 		return status;
@@ -77,7 +77,7 @@ static int exec_set(const struct cmd *c, int argc, char **argv)
 		.disk_id = a.disk_id,
 		.physical_sector_len = (uint32_t)a.physical_sector_len,
 		.dry_run = a.dry_run,
-		.msg = msg_from_library,
+		.msg = say_from_library,
 		.msg_arg = pos[0],
 	};
 	struct vhdx_set_result r;

@@ -65,7 +65,7 @@ static int exec_set_parent(const struct cmd *c, int argc, char **argv)
 		.dry_run = a.dry_run,
 		.search = a.search.v,
 		.search_cnt = a.search.cnt,
-		.msg = msg_from_library,
+		.msg = say_from_library,
 		.msg_arg = pos[0],
 	};
 	struct vhdx_set_parent_result r;

@@ -95,7 +95,7 @@ static int exec_write(const struct cmd *c, int argc, char **argv)
 	if (status != OPT_GO)
 		return status;
 	if (a.zeroes && a.len == OPT_NOT_GIVEN)
-		return msg_usage("--zeroes needs --length");
+		return say_usage("--zeroes needs --length");
 	/* So that an interrupted write still closes the image cleanly. */
 	if (!intr_catch())
 		return STATUS_FAILED;

@@ -464,7 +464,7 @@ static void look_at_merge(struct doctor *d, const struct vhdx_leftover *l)
 
 static int scan_failed(const struct vhdx_err *e)
 {
-	return msg_fail(msg_exit_status(e->code), NULL, "%s", e->text);
+	return say_fail(say_exit_status(e->code), NULL, "%s", e->text);
 }
 
 static int scan(struct doctor *d)
@@ -517,7 +517,7 @@ int doctor_find(struct doctor *d, const struct doctor_args *args, bool deep)
 				look_at_unfinished(d, &f->leftovers[i]);
 	}
 	if (d->no_memory)
-		return msg_fail(STATUS_FAILED, NULL, "out of memory");
+		return say_fail(STATUS_FAILED, NULL, "out of memory");
 	return status;
 }
 

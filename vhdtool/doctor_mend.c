@@ -63,14 +63,14 @@ static int keep_on(void *arg, uint64_t done_len, uint64_t total_len)
 static void finish_merge(const struct doctor_problem *p, json_t *done)
 {
 	struct vhdx_merge_opts opts = {
-		.msg = msg_from_library,
+		.msg = say_from_library,
 		.msg_arg = (void *)(uintptr_t)p->path,
 		.progress = { keep_on, NULL },
 	};
 	struct vhdx_err err;
 	char *child = strndup(p->path, strlen(p->path) - strlen(".merge"));
 	if (!child)
-		(void)msg_fail(STATUS_FAILED, p->path, "out of memory");
+		(void)say_fail(STATUS_FAILED, p->path, "out of memory");
 	else if (vhdx_merge(child, &opts, NULL, &err))
 		(void)msg_err(child, &err);
 	else
@@ -83,7 +83,7 @@ static void record_path(const struct doctor *d, const struct doctor_problem *p,
 {
 	const char *parent = d->forest->images[p->parent].path;
 	struct vhdx_set_parent_opts opts = {
-		.msg = msg_from_library,
+		.msg = say_from_library,
 		.msg_arg = (void *)(uintptr_t)p->path,
 	};
 	struct vhdx_check_result r;

@@ -99,7 +99,7 @@ int doctor_find_merges(struct doctor *d)
 	bool ok = true;
 	d->merges = calloc(2 * d->forest->cnt + 1, sizeof(*d->merges));
 	if (!d->merges)
-		return msg_fail(STATUS_FAILED, NULL, "out of memory");
+		return say_fail(STATUS_FAILED, NULL, "out of memory");
 	for (size_t i = doctor_next(d, VHDX_NO_IMAGE, &depth);
 	     ok && i != VHDX_NO_IMAGE; i = doctor_next(d, i, &depth)) {
 		if (d->nodes[i].child != VHDX_NO_IMAGE || d->nodes[i].broken ||
@@ -111,5 +111,5 @@ int doctor_find_merges(struct doctor *d)
 		if (ok && cnt > 1)
 			ok = compute(d, i, cnt);
 	}
-	return ok ? STATUS_OK : msg_fail(STATUS_FAILED, NULL, "out of memory");
+	return ok ? STATUS_OK : say_fail(STATUS_FAILED, NULL, "out of memory");
 }

@@ -31,7 +31,7 @@ static int try_open(const char *path, unsigned flags, enum vhdx_format format,
 	struct vhdx_open_opts opts = {
 		.flags = flags,
 		.format = format,
-		.msg = msg_from_library,
+		.msg = say_from_library,
 		.msg_arg = (void *)(uintptr_t)path,
 		.search = search ? search->v : NULL,
 		.search_cnt = search ? search->cnt : 0,
@@ -45,10 +45,10 @@ static int check_name(const char *path, struct vhdx_blk *blk)
 	if (!is_named_wrongly(path, blk))
 		return STATUS_OK;
 	(void)vhdx_blk_close(blk, NULL);
-	msg_fail(0, path, "the name says %s, but nothing in the content does; "
+	say_fail(0, path, "the name says %s, but nothing in the content does; "
 		 "is it damaged? If it is a raw disk, rename it",
 		 vhdx_format_name(img_format_of_name(path)));
-	msg_note(NULL, "to see what is wrong: vhdtool check %s",
+	say_note(NULL, "to see what is wrong: vhdtool check %s",
 		 msg_shell_word(path));
 	return STATUS_INTEGRITY;
 }
@@ -99,7 +99,7 @@ int img_check_not_layer(const char *path, const struct vhdx_blk *blk)
 		const char *layer;
 		vhdx_get_layer(blk, i, &info, &layer);
 		if (img_same_file(path, layer))
-			return msg_fail(STATUS_USAGE, path, "is %sthe source: "
+			return say_fail(STATUS_USAGE, path, "is %sthe source: "
 					"choose another name",
 					i ? "a parent of " : "");
 	}
@@ -140,13 +140,13 @@ int img_check_range(const char *path, const struct vhdx_blk *blk,
 	struct vhdx_geometry g;
 	vhdx_blk_geometry(blk, &g);
 	if (voff > g.size_len)
-		return msg_fail(STATUS_USAGE, path,
+		return say_fail(STATUS_USAGE, path,
 				"offset %ju is beyond the end of the disk, %ju",
 				(uintmax_t)voff, (uintmax_t)g.size_len);
 	if (*len == OPT_NOT_GIVEN)
 		*len = g.size_len - voff;
 	if (*len > g.size_len - voff)
-		return msg_fail(STATUS_USAGE, path,
+		return say_fail(STATUS_USAGE, path,
 				"offset %ju + length %ju is beyond the end of "
 				"the disk, %ju; from there at most %ju bytes "
 				"are left", (uintmax_t)voff, (uintmax_t)*len,
@@ -162,7 +162,7 @@ int img_check_aligned(const char *path, const struct vhdx_blk *blk,
 	vhdx_blk_geometry(blk, &g);
 	if (voff % g.sector_len == 0 && len % g.sector_len == 0)
 		return STATUS_OK;
-	return msg_fail(STATUS_USAGE, path,
+	return say_fail(STATUS_USAGE, path,
 			"offset %ju and length %ju must be multiples of the "
 			"sector size, %u", (uintmax_t)voff, (uintmax_t)len,
 			g.sector_len);
@@ -204,7 +204,7 @@ int img_check_space(const char *path, uint64_t need_len)
 	uint64_t free_len = img_free_len(path);
 	if (need_len <= free_len)
 		return STATUS_OK;
-	return msg_fail(STATUS_NOSPC, path,
+	return say_fail(STATUS_NOSPC, path,
 			"not started: needs %s on the host, %s are free, "
 			"short by %s", out_size(need_len, need),
 			out_size(free_len, have),
@@ -217,18 +217,18 @@ int img_check_target(const char *path, bool force)
 	struct stat st;
 	if (stat(path, &st) == 0) {
 		if (!S_ISREG(st.st_mode))
-			return msg_fail(STATUS_FAILED, path,
+			return say_fail(STATUS_FAILED, path,
 					"exists and is not a regular file: an "
 					"image cannot take its place");
 		if (!force)
-			return msg_fail(STATUS_FAILED, path,
+			return say_fail(STATUS_FAILED, path,
 					"exists; to replace it, add --force");
 		return STATUS_OK;
 	}
 	const char *folder = folder_of(path, buf, sizeof(buf));
 	if (errno == ENOENT && stat(folder, &st) == 0 && S_ISDIR(st.st_mode))
 		return STATUS_OK;
-	return msg_fail(errno == ENOENT ? STATUS_NOTFOUND : STATUS_FAILED, path,
+	return say_fail(errno == ENOENT ? STATUS_NOTFOUND : STATUS_FAILED, path,
 			"cannot be made: %s: %s", folder, strerror(errno));
 }
 
@@ -255,7 +255,7 @@ static void add_folder(struct guard *g, const char *folder)
 	if (access(folder, R_OK | X_OK) == 0)
 		g->folders[g->folder_cnt++] = folder;
 	else if (errno != ENOENT)
-		msg_note(g->path, "%s: %s: whether it has children there "
+		say_note(g->path, "%s: %s: whether it has children there "
 			 "cannot be told", folder, strerror(errno));
 }
 
@@ -294,15 +294,15 @@ static int tell_children(const struct guard *g, bool force)
 	if (g->child_cnt > GUARD_NAMES)
 		snprintf(more, sizeof(more), " and %zu more",
 			 g->child_cnt - GUARD_NAMES);
-	msg_note(g->path, "%sis the parent of %s%s, which %s after a change",
+	say_note(g->path, "%sis the parent of %s%s, which %s after a change",
 		 force ? "warning: " : "", g->names, more,
 		 g->format == VHDX_FORMAT_VHD ?
 		 "would show wrong data" : "could not be opened any more");
 	if (!force)
-		msg_note(NULL, "change the child instead, or, if the children "
+		say_note(NULL, "change the child instead, or, if the children "
 			 "do not matter, add --force");
 	if (g->format == VHDX_FORMAT_VHDX)
-		msg_note(NULL, "to use a child all the same, later: vhdtool "
+		say_note(NULL, "to use a child all the same, later: vhdtool "
 			 "set-parent --ignore-id-mismatch %s %s",
 			 msg_shell_word(g->first), msg_shell_word(g->path));
 	return force ? STATUS_OK : STATUS_INTEGRITY;
@@ -324,12 +324,12 @@ static int look_for_children(struct guard *g, bool force)
 		if (kin == VHDX_KIN_CHILD)
 			note_child(g, f->images[i].path);
 		else if (kin == VHDX_KIN_UNKNOWN && g->untold_cnt++ == 0)
-			msg_note(g->path, "whether %s is its child cannot be "
+			say_note(g->path, "whether %s is its child cannot be "
 				 "told: %s", f->images[i].path,
 				 f->images[i].err->text);
 	}
 	if (g->untold_cnt > 1)
-		msg_note(g->path, "the same goes for %zu more",
+		say_note(g->path, "the same goes for %zu more",
 			 g->untold_cnt - 1);
 	if (g->child_cnt)
 		status = tell_children(g, force);

@@ -25,7 +25,7 @@ bool intr_catch(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd < 0) {
-		msg_fail(STATUS_FAILED, NULL, "signalfd: %s", strerror(errno));
+		say_fail(STATUS_FAILED, NULL, "signalfd: %s", strerror(errno));
 		return false;
 	}
 	return true;

@@ -10,6 +10,7 @@
 #include "cmd.h"
 #include "intr.h"
 #include "out.h"
+#include "progress.h"
 
 #ifndef VHDKIT_VERSION
 #define VHDKIT_VERSION "0.1"
@@ -40,7 +41,7 @@ static void print_help(void)
 static int run(int argc, char **argv)
 {
 	if (argc < 2) {
-		msg_usage("a command must follow; see: vhdtool --help");
+		say_usage("a command must follow; see: vhdtool --help");
 		return STATUS_USAGE;
 	}
 	const char *verb = argv[1];
@@ -61,7 +62,7 @@ static int run(int argc, char **argv)
 		return cmd_run(commands, "vhdtool", 2, help);
 	}
 	if (verb[0] == '-')
-		return msg_usage("unknown option %s; see: vhdtool --help",
+		return say_usage("unknown option %s; see: vhdtool --help",
 				 verb);
 	return cmd_run(commands, "vhdtool", argc - 1, argv + 1);
 }
@@ -70,6 +71,7 @@ int main(int argc, char **argv)
 {
 	/* A closed pipe is to be an error message, not a silent death. */
 	signal(SIGPIPE, SIG_IGN);
+	say_init("vhdtool", progress_clear);
 	int status = out_close(run(argc, argv));
 	intr_finish();
 	return status;

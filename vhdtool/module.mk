@@ -5,10 +5,10 @@ HEADERS += $(sort $(wildcard vhdtool/*.h))
 
 $(vhdtool_OBJS): MODCFLAGS := $(shell $(PKG_CONFIG) --cflags jansson 2>/dev/null) \
 	-DVHDKIT_VERSION='"$(VERSION)"' -DLIBEXECDIR='"$(LIBEXECDIR)"' \
-	-Ivhdfsmap
+	-Icommon -Ivhdfsmap
 $(vhdtool_OBJS): libvhdx/version.h
 
-$(B)/bin/vhdtool: $(vhdtool_OBJS) $(B)/libvhdx.a
+$(B)/bin/vhdtool: $(vhdtool_OBJS) $(B)/libcommon.a $(B)/libvhdx.a
 	$(call link,$(shell $(PKG_CONFIG) --libs jansson 2>/dev/null))
 
 ifeq ($(vhdtool_SRCS),)

@@ -15,7 +15,7 @@ const struct opt_choice newimg_types[] = {
 static int narrow(const char *name, uint64_t len, uint32_t *out)
 {
 	if (len > UINT32_MAX)
-		return msg_usage("--%s: %ju is too much", name,
+		return say_usage("--%s: %ju is too much", name,
 				 (uintmax_t)len);
 	*out = (uint32_t)len;
 	return STATUS_OK;

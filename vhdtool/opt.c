@@ -72,7 +72,7 @@ static bool store_choice(const struct opt *o, int *dst, const char *text)
 		snprintf(names + used, sizeof(names) - used, "%s%s",
 			 used ? ", " : "", c->name);
 	}
-	msg_usage("--%s '%s': it can be one of: %s", o->name, text, names);
+	say_usage("--%s '%s': it can be one of: %s", o->name, text, names);
 	return false;
 }
 
@@ -80,7 +80,7 @@ static bool store_list(const struct opt *o, struct opt_list *dst,
 		       const char *text)
 {
 	if (dst->cnt == OPT_LIST_MAX) {
-		msg_usage("--%s: given more than %u times", o->name,
+		say_usage("--%s: given more than %u times", o->name,
 			  OPT_LIST_MAX);
 		return false;
 	}
@@ -99,7 +99,7 @@ static bool store(const struct opt *o, void *args, const char *text)
 		return true;
 	case OPT_SIZE:
 		if (!opt_size(text, &v)) {
-			msg_usage("--%s '%s': a size is 4096, 64K, 2M, 1G or "
+			say_usage("--%s '%s': a size is 4096, 64K, 2M, 1G or "
 				  "64T", o->name, text);
 			return false;
 		}
@@ -107,7 +107,7 @@ static bool store(const struct opt *o, void *args, const char *text)
 		return true;
 	case OPT_COUNT:
 		if (!parse_number(text, &v, &end) || *end) {
-			msg_usage("--%s '%s': a whole number is wanted",
+			say_usage("--%s '%s': a whole number is wanted",
 				  o->name, text);
 			return false;
 		}
@@ -149,12 +149,12 @@ static int reject(const struct cmd *c, int what, char **argv)
 {
 	const char *word = argv[optind - 1];
 	if (what == ':')
-		return msg_usage("%s: the option needs a value; see: vhdtool "
+		return say_usage("%s: the option needs a value; see: vhdtool "
 				 "%s --help", word, c->name);
 	if (strncmp(word, "--", 2) == 0)
-		return msg_usage("unknown or ambiguous option %s; see: vhdtool "
+		return say_usage("unknown or ambiguous option %s; see: vhdtool "
 				 "%s --help", word, c->name);
-	return msg_usage("unknown option -%c; see: vhdtool %s --help", optopt,
+	return say_usage("unknown option -%c; see: vhdtool %s --help", optopt,
 			 c->name);
 }
 
@@ -179,7 +179,7 @@ int opt_parse(const struct cmd *c, void *args, int argc, char **argv, int min,
 	*pos = argv + optind;
 	*pos_cnt = argc - optind;
 	if (*pos_cnt < min || *pos_cnt > max)
-		return msg_usage("usage: vhdtool %s %s", c->name, c->synopsis);
+		return say_usage("usage: vhdtool %s %s", c->name, c->synopsis);
 	return OPT_GO;
 }
 

@@ -108,13 +108,13 @@ json_t *out_string(const char *text)
 static int dump(json_t *j, size_t flags)
 {
 	if (!j)
-		return msg_fail(STATUS_FAILED, NULL, "out of memory");
+		return say_fail(STATUS_FAILED, NULL, "out of memory");
 	int rc = json_dumpf(j, stdout, flags | JSON_PRESERVE_ORDER |
 					JSON_REAL_PRECISION(9));
 	json_decref(j);
 	/* A write error shows in ferror(stdout), for out_close(). */
 	return rc && !ferror(stdout)
-		       ? msg_fail(STATUS_FAILED, NULL, "cannot print JSON")
+		       ? say_fail(STATUS_FAILED, NULL, "cannot print JSON")
 		       : STATUS_OK;
 }
 
@@ -145,7 +145,7 @@ int out_close(int status)
 	bool bad = ferror(stdout) != 0;
 	if (fclose(stdout) != 0 || bad) {
 		const char *why = errno ? strerror(errno) : "write error";
-		msg_fail(STATUS_FAILED, "standard output", "%s", why);
+		say_fail(STATUS_FAILED, "standard output", "%s", why);
 		return status == STATUS_OK ? STATUS_FAILED : status;
 	}
 	return status;
@@ -159,7 +159,7 @@ bool out_bytes(const void *data, size_t len)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			msg_fail(STATUS_FAILED, "standard output", "%s",
+			say_fail(STATUS_FAILED, "standard output", "%s",
 				 strerror(errno));
 			return false;
 		}

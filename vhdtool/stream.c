@@ -47,7 +47,7 @@ static bool ring_init(struct ring *r, const char *path, struct vhdx_blk *blk)
 	r->sector_len = g.sector_len;
 	r->bufs = aligned_alloc(4096, (size_t)SLOT_CNT * CHUNK_LEN);
 	if (!r->bufs) {
-		msg_fail(STATUS_FAILED, NULL, "out of memory");
+		say_fail(STATUS_FAILED, NULL, "out of memory");
 		return false;
 	}
 	for (int i = 0; i < SLOT_CNT; i++)
@@ -159,7 +159,7 @@ static bool read_input(uint8_t *buf, uint64_t len, uint64_t *got)
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			break;
 		if (intr_caught()) {
-			msg_fail(STATUS_FAILED, NULL, "interrupted");
+			say_fail(STATUS_FAILED, NULL, "interrupted");
 			return false;
 		}
 		ssize_t n = read(STDIN_FILENO, buf + *got,
@@ -167,7 +167,7 @@ static bool read_input(uint8_t *buf, uint64_t len, uint64_t *got)
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n < 0) {
-			msg_fail(STATUS_FAILED, "standard input", "%s",
+			say_fail(STATUS_FAILED, "standard input", "%s",
 				 strerror(errno));
 			return false;
 		}
@@ -261,12 +261,12 @@ int stream_in(const char *path, struct vhdx_blk *blk, uint64_t voff,
 	}
 	status = ring_close(&r, status);
 	if (status == STATUS_OK && to_eof && !ended && !input_ended())
-		return msg_fail(STATUS_FAILED, path,
+		return say_fail(STATUS_FAILED, path,
 				"the input is longer than the disk: the %ju "
 				"bytes up to its end were written",
 				(uintmax_t)*done_len);
 	if (status == STATUS_OK && !to_eof && *done_len < len)
-		return msg_fail(STATUS_FAILED, path,
+		return say_fail(STATUS_FAILED, path,
 				"the input ended after %ju of %ju bytes",
 				(uintmax_t)*done_len, (uintmax_t)len);
 	return status;

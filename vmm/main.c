@@ -324,6 +324,7 @@ static void fill_std_fds(void)
 int main(int argc, char **argv)
 {
 	fill_std_fds();
+	say_init("vmm", NULL);
 	signal(SIGPIPE, SIG_IGN);
 	const char *verb = argc > 1 ? argv[1] : "";
 	if (strcmp(verb, "run") == 0)

@@ -4,7 +4,8 @@ vmm_SRCS := $(sort $(wildcard vmm/*.c))
 vmm_OBJS := $(vmm_SRCS:%.c=$(B)/%.o)
 vmm_TABLES := $(sort $(wildcard vmm/acpi/*.asl))
 vmm_AML := $(vmm_TABLES:%.asl=$(B)/%.aml.o)
-$(vmm_OBJS): MODCFLAGS := -Ivmbus -Istorvsp -DVHDKIT_VERSION='"$(VERSION)"' \
+$(vmm_OBJS): MODCFLAGS := -Icommon -Ivmbus -Istorvsp \
+	-DVHDKIT_VERSION='"$(VERSION)"' \
 	$(shell $(PKG_CONFIG) --cflags $(vmm_PKGS) 2>/dev/null)
 $(vmm_OBJS): libvhdx/version.h
 
@@ -12,7 +13,7 @@ $(vmm_OBJS): libvhdx/version.h
 base_OBJS := $(addprefix $(B)/libvhdx/,err.o guid.o mem.o mutation.o)
 # Everything but main.c, for the tests too.
 vmm_PARTS := $(filter-out $(B)/vmm/main.o,$(vmm_OBJS)) $(vmm_AML) \
-	$(storvsp_OBJS) $(vmbus_OBJS)
+	$(storvsp_OBJS) $(vmbus_OBJS) $(B)/libcommon.a
 
 # One symbol pair a table: _binary_NAME_aml_start, _binary_NAME_aml_end.
 $(B)/vmm/acpi/%.aml.o: vmm/acpi/%.asl

@@ -30,17 +30,27 @@ static const struct {
 	[VHDX_E_PERM] = { STATUS_FAILED, EACCES },
 };
 
+#define CODES (sizeof(meaning) / sizeof(meaning[0]))
+
+static const char *program = "vhdkit";
+static void (*before_line)(void);
 static bool in_background;
+
+void say_init(const char *prog, void (*before)(void))
+{
+	program = prog;
+	before_line = before;
+}
 
 void say_in_background(void)
 {
-	openlog("vhdfuse", LOG_PID, LOG_DAEMON);
+	openlog(program, LOG_PID, LOG_DAEMON);
 	in_background = true;
 }
 
 static bool is_known(int code)
 {
-	return code >= 0 && (size_t)code < sizeof(meaning) / sizeof(meaning[0]);
+	return code >= 0 && (size_t)code < CODES;
 }
 
 int say_exit_status(int code)
@@ -53,25 +63,36 @@ int say_errno(const struct vhdx_err *e)
 	return is_known(e->code) ? meaning[e->code].en : EIO;
 }
 
-/* One line whatever the text holds: a file name must not be able to move the
- * cursor or to fake a second message. */
+int say_code_of(const char *name)
+{
+	for (int code = 0; code < (int)CODES; code++)
+		if (strcmp(vhdx_code_name(code), name) == 0)
+			return code;
+	return VHDX_E_FAILED;
+}
+
+/* One line whatever the text holds: neither a file name nor a guest must be
+ * able to move the cursor or to fake a second message. One write, so that
+ * threads do not mix. */
 static void print(int priority, const char *subject, const char *fmt,
 		  va_list ap)
 {
 	int saved = errno;
-	char text[1024], line[4096 + sizeof(text)];
+	char text[1024], line[4096 + 3 + sizeof(text)];
 	vsnprintf(text, sizeof(text), fmt, ap);
-	snprintf(line, sizeof(line), "%s%s%s", subject ? subject : "",
+	snprintf(line, sizeof(line), "%.4096s%s%s", subject ? subject : "",
 		 subject ? ": " : "", text);
 	for (char *p = line; *p; p++) {
 		unsigned char c = (unsigned char)*p;
 		if (c < 0x20 || c == 0x7f)
 			*p = '?';
 	}
+	if (before_line)
+		before_line();
 	if (in_background)
 		syslog(priority, "%s", line);
 	else
-		fprintf(stderr, "vhdfuse: %s\n", line);
+		fprintf(stderr, "%s: %s\n", program, line);
 	errno = saved;
 }
 
@@ -102,29 +123,40 @@ void say_note(const char *subject, const char *fmt, ...)
 }
 
 /* The library names the file in some of its texts; once is enough. */
-static const char *without_path(const char *path, const char *text)
+static const char *without(const char *path, const char *text)
 {
-	size_t n = strlen(path);
-	bool named = strncmp(text, path, n) == 0 &&
+	size_t n = path ? strlen(path) : 0;
+	bool named = n && strncmp(text, path, n) == 0 &&
 		     strncmp(text + n, ": ", 2) == 0;
 	return named ? text + n + 2 : text;
 }
 
 void say_from_library(void *path, const char *text)
 {
-	say_note(path, "%s", without_path(path, text));
+	say_note(path, "%s", without(path, text));
 }
 
-int say_err(const char *path, const struct vhdx_err *e)
+void say_tell(void *subject, const char *text)
 {
-	const char *text = without_path(path, e->text);
+	say_note(subject, "%s", text);
+}
+
+int say_err_only(const char *subject, const struct vhdx_err *e)
+{
+	const char *text = without(subject, e->text);
 	if (e->spec[0] && e->off != UINT64_MAX)
-		say_fail(0, path, "%s (%s at offset %ju, section %s)", text,
+		say_fail(0, subject, "%s (%s at offset %ju, section %s)", text,
 			 vhdx_obj_name(e->obj), (uintmax_t)e->off, e->spec);
 	else
-		say_fail(0, path, "%s", text);
+		say_fail(0, subject, "%s", text);
+	return say_exit_status(e->code);
+}
+
+int say_err(const char *subject, const struct vhdx_err *e)
+{
+	int status = say_err_only(subject, e);
 	if (e->code == VHDX_E_CORRUPT)
 		say_note(NULL, "to see everything that is wrong: vhdtool check "
 			 "IMAGE");
-	return say_exit_status(e->code);
+	return status;
 }
