@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "t_vhd1.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "le.h"
@@ -122,6 +123,18 @@ void tv_peek(uint64_t off, void *buf, size_t len)
 void tv_poke(uint64_t off, const void *buf, size_t len)
 {
 	memimg_write(&tv.disk, off, buf, len);
+}
+
+void tv_fail_next(unsigned ops, uint64_t nth, int sys_errno)
+{
+	fault_set(tv.fault, (struct fault_rule){ ops, nth, sys_errno, false,
+						 FAULT_NOTHING });
+}
+
+void tv_put_without_growth(uint64_t voff)
+{
+	tv_fail_next(1u << FILE_WRITE, 1, ENOSPC);
+	tv_put(voff, 1);
 }
 
 void tv_with_data(void)

@@ -40,6 +40,11 @@ void tv_put(uint64_t voff, uint64_t seed);
 bool tv_has(uint64_t voff, uint64_t seed);
 bool tv_zero(uint64_t voff, size_t len);
 
+/* The nth of the operations (1u << FILE_x, or'ed) from now fails. */
+void tv_fail_next(unsigned ops, uint64_t nth, int sys_errno);
+/* A first block on a host that has no room for more places, nor a footer. */
+void tv_put_without_growth(uint64_t voff);
+
 /* A dynamic disk of 64 MiB in blocks of 2 MiB, with data in blocks 0 and 5,
  * closed; and whether the open one has just that. */
 void tv_with_data(void);

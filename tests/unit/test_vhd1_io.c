@@ -280,6 +280,29 @@ static void flushes_in_flight_together_share_their_syncs(void)
 	tv_end();
 }
 
+static enum file_op op_at(unsigned i)
+{
+	return tv.trace->ops[i].op;
+}
+
+/* V6 */
+static void no_block_is_placed_while_the_footer_is_written(void)
+{
+	unsigned from;
+
+	tv_begin(64 * MIB, 2 * MIB);
+	tv_put_without_growth(0);
+	from = tv.trace->cnt;
+	submit(0, VHDX_OP_FLUSH, 0);
+	submit(1, VHDX_OP_WRITE, 8 * MIB);
+	vhdx_blk_drain(tv.blk);
+	T_EQ_U64(tv.trace->ops[from].len, 512); /* the footer */
+	T_EQ_U64(op_at(from + 1), FILE_SYNC);
+	T_EQ_U64(op_at(from + 2), FILE_WRITE); /* the bitmap */
+	tv_close();
+	tv_end();
+}
+
 /* ---- where things are ---------------------------------------------------- */
 
 static void payload_lies_on_4_kib_and_the_footer_right_behind(void)
@@ -446,8 +469,7 @@ static void more_foreign_bitmaps_than_are_kept_are_all_completed(void)
 static void a_bitmap_that_cannot_be_read_fails_its_writers_only(void)
 {
 	(void)with_clear_bitmap(0);
-	fault_set(tv.fault, (struct fault_rule){ 1u << FILE_READ, 1, EIO,
-						 false, FAULT_NOTHING });
+	tv_fail_next(1u << FILE_READ, 1, EIO);
 	submit(0, VHDX_OP_WRITE, 0);
 	vhdx_blk_drain(tv.blk);
 	T_EQ_U64(many[0].req.result, VHDX_E_IO);
@@ -463,250 +485,13 @@ static void bits_that_could_not_be_written_are_written_next_time(void)
 	uint8_t map[512];
 	uint64_t at = with_clear_bitmap(0);
 
-	fault_set(tv.fault, (struct fault_rule){ 1u << FILE_WRITE, 2, EIO,
-						 false, FAULT_NOTHING });
+	tv_fail_next(1u << FILE_WRITE, 2, EIO);
 	submit(0, VHDX_OP_WRITE, 0);
 	vhdx_blk_drain(tv.blk);
 	T_EQ_U64(many[0].req.result, VHDX_E_IO);
 	tv_put(0, 1);
 	tv_peek(at, map, sizeof(map));
 	T_EQ_U64(map[0], 0xff);
-	tv_close();
-	tv_end();
-}
-
-/* ---- failures ------------------------------------------------------------ */
-
-static void fail_next(unsigned ops, uint64_t nth, int sys_errno)
-{
-	fault_set(tv.fault, (struct fault_rule){ ops, nth, sys_errno, false,
-						 FAULT_NOTHING });
-}
-
-static void expect_failed_for_good(void)
-{
-	uint8_t buf[512] = { 0 };
-
-	T_FAILS(vhdx_blk_write(tv.blk, 0, buf, 512, &t_err), VHDX_E_FAILED,
-		"earlier failure");
-	T_FAILS(vhdx_blk_write_zeroes(tv.blk, 0, 512, &t_err), VHDX_E_FAILED,
-		"earlier failure");
-	T_FAILS(vhdx_blk_flush(tv.blk, &t_err), VHDX_E_FAILED,
-		"Input/output error");
-	T_TRUE(tv_has(0, 1));
-	T_FAILS(vhdx_blk_close(tv.blk, &t_err), VHDX_E_FAILED, "");
-}
-
-/* A first block on a host that has no room for more places, nor a footer. */
-static void put_without_growth(uint64_t voff)
-{
-	fail_next(1u << FILE_WRITE, 1, ENOSPC);
-	tv_put(voff, 1);
-}
-
-static enum file_op op_at(unsigned i)
-{
-	return tv.trace->ops[i].op;
-}
-
-/* V6 */
-static void no_block_is_placed_while_the_footer_is_written(void)
-{
-	unsigned from;
-
-	tv_begin(64 * MIB, 2 * MIB);
-	put_without_growth(0);
-	from = tv.trace->cnt;
-	submit(0, VHDX_OP_FLUSH, 0);
-	submit(1, VHDX_OP_WRITE, 8 * MIB);
-	vhdx_blk_drain(tv.blk);
-	T_EQ_U64(tv.trace->ops[from].len, 512); /* the footer */
-	T_EQ_U64(op_at(from + 1), FILE_SYNC);
-	T_EQ_U64(op_at(from + 2), FILE_WRITE); /* the bitmap */
-	tv_close();
-	tv_end();
-}
-
-static void any_failed_step_of_a_flush_is_final_and_reads_go_on(void)
-{
-	static const struct {
-		unsigned op;
-		uint64_t nth;
-	} step[] = { { 1u << FILE_WRITE, 1 },   /* footer */
-		     { 1u << FILE_SYNC, 1 },    /* before the BAT */
-		     { 1u << FILE_WRITE, 2 },   /* BAT */
-		     { 1u << FILE_SYNC, 2 } };  /* after the BAT */
-
-	for (size_t i = 0; i < ARRAY_LEN(step); i++) {
-		tv_begin(64 * MIB, 2 * MIB);
-		put_without_growth(0);
-		fail_next(step[i].op, step[i].nth, EIO);
-		T_FAILS(vhdx_blk_flush(tv.blk, &t_err), VHDX_E_IO, "");
-		expect_failed_for_good();
-		tv_end();
-	}
-}
-
-static void a_full_host_fails_the_request_and_nothing_else(void)
-{
-	uint8_t buf[4096] = { 1 };
-
-	tv_begin(64 * MIB, 2 * MIB);
-	put_without_growth(10 * MIB);
-	for (uint64_t nth = 1; nth <= 2; nth++) { /* bitmap, payload */
-		fail_next(1u << FILE_WRITE, nth, ENOSPC);
-		T_FAILS(vhdx_blk_write(tv.blk, nth * 2 * MIB, buf, 4096,
-				       &t_err), VHDX_E_NOSPC, "");
-		T_TRUE(tv_zero(nth * 2 * MIB, 4096));
-	}
-	tv_put(2 * MIB, 1);
-	tv_put(0, 1);
-	T_OK(vhdx_blk_flush(tv.blk, &t_err));
-	tv_close();
-	tv_open(0);
-	T_TRUE(tv_has(2 * MIB, 1) && tv_has(0, 1) && tv_zero(4 * MIB, 4096));
-	tv_close();
-	tv_end();
-}
-
-static void a_full_host_puts_off_the_footer_but_not_the_flush(void)
-{
-	tv_begin(64 * MIB, 2 * MIB);
-	put_without_growth(0);
-	fail_next(1u << FILE_WRITE, 1, ENOSPC);
-	T_OK(vhdx_blk_flush(tv.blk, &t_err));
-	T_TRUE(tv_bat(0) != VHD1_ABSENT);
-	T_TRUE(tv.disk.size >= tv_bat(0) * UINT64_C(512) + 512 + 2 * MIB);
-	tv_crash();
-	tv_open(0);
-	T_TRUE(tv_has(0, 1));
-	T_TRUE(strstr(tv.msg, "the one at the start of the file is used"));
-	tv_close();
-	tv_end();
-}
-
-static void a_block_whose_only_write_failed_goes_away_on_close(void)
-{
-	uint8_t buf[4096] = { 1 };
-
-	tv_begin(64 * MIB, 2 * MIB);
-	tv_put(0, 1);
-	fail_next(1u << FILE_WRITE, 2, EIO);
-	T_FAILS(vhdx_blk_write(tv.blk, 2 * MIB, buf, 4096, &t_err), VHDX_E_IO,
-		"");
-	tv_close();
-	T_EQ_U64(tv_bat(1), VHD1_ABSENT);
-	T_EQ_U64(tv.disk.size, tv_bat(0) * UINT64_C(512) + 512 + 2 * MIB + 512);
-	T_TRUE(tv_footer_at(tv.disk.size - 512));
-	tv_end();
-}
-
-static void zeroes_cover_what_a_failed_write_left_in_a_new_block(void)
-{
-	uint8_t buf[4096];
-
-	tv_begin(64 * MIB, 2 * MIB);
-	t_fill(buf, sizeof(buf), 1);
-	fault_set(tv.fault, (struct fault_rule){ 1u << FILE_WRITE, 2, EIO,
-						 false, FAULT_DONE });
-	T_FAILS(vhdx_blk_write(tv.blk, 0, buf, 4096, &t_err), VHDX_E_IO, "");
-	T_OK(vhdx_blk_write_zeroes(tv.blk, 0, 4096, &t_err));
-	tv_put(8192, 1); /* makes the block visible */
-	T_TRUE(tv_zero(0, 4096));
-	tv_close();
-	tv_end();
-}
-
-/* ---- the end of the file ------------------------------------------------- */
-
-/* Space for many blocks at once: one footer behind all of them, and none at a
- * flush. */
-static void the_file_grows_in_few_steps(void)
-{
-	unsigned from;
-
-	tv_begin(1024 * MIB, 2 * MIB);
-	tv_put(0, 1);
-	from = tv.trace->cnt;
-	for (uint64_t i = 1; i < 512; i++)
-		tv_put(i * 2 * MIB, i);
-	/* Payload and bitmap each, and the footers. */
-	T_TRUE(wr_cnt(from) <= 2 * 511 + 20);
-	T_TRUE(tv_footer_at(tv.disk.size - 512));
-	from = tv.trace->cnt;
-	T_OK(vhdx_blk_flush(tv.blk, &t_err));
-	T_EQ_U64(wr_cnt(from), 1); /* the BAT */
-	tv_close();
-	T_EQ_U64(tv.disk.size, tv_bat(511) * UINT64_C(512) + 512 + 2 * MIB +
-				       512);
-	tv_end();
-}
-
-static void a_grown_file_has_a_footer_at_its_end_and_is_cut_after_a_crash(void)
-{
-	uint64_t len;
-
-	tv_begin(1024 * MIB, 2 * MIB);
-	tv_put(0, 1);
-	T_OK(vhdx_blk_flush(tv.blk, &t_err));
-	T_TRUE(tv.disk.size > 30 * MIB);
-	T_TRUE(tv_footer_at(tv.disk.size - 512));
-	tv_crash();
-	tv_open(VHDX_OPEN_WRITE);
-	len = tv_bat(0) * UINT64_C(512) + 512 + 2 * MIB + 512;
-	T_EQ_U64(tv.disk.size, len);
-	T_TRUE(tv_has(0, 1) && tv_footer_at(len - 512));
-	tv_close();
-	tv_end();
-}
-
-static void a_failed_growth_fails_who_waits_for_it_and_leaves_no_trace(void)
-{
-	uint8_t buf[512] = { 1 };
-	uint64_t size;
-
-	tv_begin(1024 * MIB, 2 * MIB);
-	size = tv.disk.size;
-	fault_set(tv.fault, (struct fault_rule){ 1u << FILE_WRITE, 1, EIO,
-						 false, FAULT_DONE });
-	T_FAILS(vhdx_blk_write(tv.blk, 0, buf, 512, &t_err), VHDX_E_IO, "");
-	T_TRUE(tv.disk.size > size);
-	tv_close();
-	T_EQ_U64(tv.disk.size, size);
-	T_TRUE(tv_footer_at(size - 512));
-	tv_end();
-}
-
-static void a_page_with_a_new_bitmap_is_written_whole(void)
-{
-	unsigned from;
-
-	tv_begin(1024 * MIB, 2 * MIB);
-	tv_put(0, 1);
-	from = tv.trace->cnt;
-	tv_put(2 * MIB, 1);
-	T_EQ_U64(wr_cnt(from), 2);
-	T_EQ_U64(tv.trace->ops[from].off % 4096, 0);
-	T_EQ_U64(tv.trace->ops[from].len, 4096);
-	tv_close();
-	tv_end();
-}
-
-static void a_disk_that_outgrows_the_bat_gets_an_error(void)
-{
-	uint8_t buf[512] = { 1 };
-
-	tv_create(64 * MIB, 2 * MIB);
-	/* The file reaches nearly as far as 32 bits of sectors. */
-	uint8_t foot[512];
-	tv_peek(0, foot, sizeof(foot));
-	memimg_resize(&tv.disk, (UINT64_C(1) << 41) - 2048);
-	tv_poke(tv.disk.size - 512, foot, sizeof(foot));
-	tv_bat_set(5, 0xffffffff - 4097 - 3);
-	tv_open(VHDX_OPEN_WRITE);
-	T_FAILS(vhdx_blk_write(tv.blk, 0, buf, 512, &t_err), VHDX_E_NOSPC,
-		"32 bits");
-	T_TRUE(tv_zero(10 * MIB, 4096));
 	tv_close();
 	tv_end();
 }
@@ -726,6 +511,7 @@ static const struct t_test tests[] = {
 	T_TEST(many_writers_of_one_new_block_share_its_place),
 	T_TEST(more_new_blocks_at_once_than_the_pool_has_all_get_done),
 	T_TEST(flushes_in_flight_together_share_their_syncs),
+	T_TEST(no_block_is_placed_while_the_footer_is_written),
 	T_TEST(payload_lies_on_4_kib_and_the_footer_right_behind),
 	T_TEST(a_new_block_never_shows_an_old_footer),
 	T_TEST(closing_without_a_change_changes_no_byte),
@@ -737,17 +523,6 @@ static const struct t_test tests[] = {
 	T_TEST(more_foreign_bitmaps_than_are_kept_are_all_completed),
 	T_TEST(a_bitmap_that_cannot_be_read_fails_its_writers_only),
 	T_TEST(bits_that_could_not_be_written_are_written_next_time),
-	T_TEST(no_block_is_placed_while_the_footer_is_written),
-	T_TEST(any_failed_step_of_a_flush_is_final_and_reads_go_on),
-	T_TEST(a_full_host_fails_the_request_and_nothing_else),
-	T_TEST(a_full_host_puts_off_the_footer_but_not_the_flush),
-	T_TEST(a_block_whose_only_write_failed_goes_away_on_close),
-	T_TEST(zeroes_cover_what_a_failed_write_left_in_a_new_block),
-	T_TEST(the_file_grows_in_few_steps),
-	T_TEST(a_grown_file_has_a_footer_at_its_end_and_is_cut_after_a_crash),
-	T_TEST(a_failed_growth_fails_who_waits_for_it_and_leaves_no_trace),
-	T_TEST(a_page_with_a_new_bitmap_is_written_whole),
-	T_TEST(a_disk_that_outgrows_the_bat_gets_an_error),
 	T_END,
 };
 
