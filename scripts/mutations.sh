@@ -29,7 +29,7 @@ look()
 	SESSION_VISIBLE | ITEMS_TOGETHER) suite=vhdx_items ;;
 	RELINK_PROVES) suite=relink ;;
 	MERGE_JOURNAL_FIRST) suite=merge_crash ;; # only the order shows it
-	MERGE_KNOWS_ID | MERGE_FOREIGN_NEAR) suite=merge ;;
+	MERGE_KNOWS_ID | MERGE_FOREIGN_NEAR) suite=merge_resume ;;
 	MERGE_*) suite=merge_crash where='--profile j-merge' ;;
 	VHD_RESIZE_*) suite=vhd1_resize ;;
 	RESIZE_*) suite=vhdx_resize where='--profile j-resize' ;;
