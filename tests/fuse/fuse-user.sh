@@ -5,6 +5,8 @@
 . "$(dirname "$0")/lib.sh"
 requires setpriv unshare
 [ "$(id -u)" = 0 ] || skip "only root can become an ordinary user"
+unshare -m --propagation private true 2>/dev/null ||
+	skip "no mount namespaces here"
 [ -u "$(command -v fusermount3)" ] || skip "fusermount3 is not set-uid"
 
 # Somewhere he can get at: our programs, a folder of his, a device as most
