@@ -134,7 +134,7 @@ fi
 status=$(tr -d '\r' <"$tmp/status")
 [ -n "$status" ] || {
 	tail -n 20 "$tmp/kernel" >&2
-	echo "run.sh: the host died" >&2
+	echo "run.sh: the host died (QEMU's status: $rc)" >&2
 	exit 125
 }
 exit "$status"
