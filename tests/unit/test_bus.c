@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -52,7 +53,7 @@ static struct {
 	int bound_fd;
 	bool refuse_bind;
 	_Atomic unsigned signal_cnt, signal_vp, signal_flag;
-	void (*meanwhile)(void); /* once, while it is signalled */
+	void (*_Atomic meanwhile)(void); /* once, while it is signalled */
 } hv;
 
 bool hyperv_post(struct hyperv *h, unsigned vp, unsigned sint, uint32_t type,
@@ -81,8 +82,7 @@ void hyperv_signal(struct hyperv *h, unsigned vp, unsigned sint, unsigned flag)
 	hv.signal_vp = vp;
 	hv.signal_flag = flag;
 	hv.signal_cnt++;
-	void (*fn)(void) = hv.meanwhile;
-	hv.meanwhile = NULL;
+	void (*fn)(void) = atomic_exchange(&hv.meanwhile, NULL);
 	if (fn)
 		fn();
 }
@@ -662,7 +662,8 @@ static void signals_of_another_thread_go_on_while_retargeted(void)
 	SAY(MODIFY, 16, relid, 1);
 	SAY(MODIFY, 16, relid, 2);
 	pthread_join(t, NULL);
-	T_EQ_U64(hv.signal_cnt, 1002);
+	/* One for each move, one more where a signal met it. */
+	T_TRUE(hv.signal_cnt >= 1002 && hv.signal_cnt <= 1004);
 	close_chan(relid);
 	end();
 }
