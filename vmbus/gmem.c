@@ -87,6 +87,14 @@ uint8_t *gmem_page(const struct gmem *m, uint64_t gpa)
 	return is_aligned(gpa, GMEM_PAGE) ? at(m, gpa, &len) : NULL;
 }
 
+uint8_t *gmem_range(const struct gmem *m, uint64_t gpa, uint64_t len)
+{
+	uint64_t there;
+	uint8_t *p = at(m, gpa, &there);
+
+	return len <= there ? p : NULL;
+}
+
 int gmem_iov(const struct gmem *m, const uint64_t *pfn, unsigned pfn_cnt,
 	     uint32_t off, uint32_t len, struct iovec *iov, int iov_max)
 {

@@ -41,6 +41,11 @@ bool gmem_write(const struct gmem *m, uint64_t gpa, const void *buf,
  * writes to it marks it. */
 uint8_t *gmem_page(const struct gmem *m, uint64_t gpa) must_check;
 
+/* [gpa, gpa + len) in one piece, to be filled before the guest runs: NULL if it
+ * is not all in one region. Who writes to it marks it. */
+uint8_t *gmem_range(const struct gmem *m, uint64_t gpa, uint64_t len)
+	must_check;
+
 /* [off, off + len) of the list of pages `pfn` as buffers, neighbours joined.
  * The number of iov filled; -1 if a page is not memory, or off + len is beyond
  * pfn_cnt pages, or iov_max does not do. */

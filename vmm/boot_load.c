@@ -68,21 +68,10 @@ static int read_file(const struct file *f, uint8_t *buf, uint64_t len,
 	return 0;
 }
 
-/* The first region is the memory from address 0; NULL if that is not so, or the
- * range is beyond it. */
-static uint8_t *low_range(const struct gmem *mem, uint64_t gpa, uint64_t len)
-{
-	const struct gmem_region *r = &mem->region[0];
-
-	if (!mem->cnt || r->gpa != 0 || gpa > r->len || len > r->len - gpa)
-		return NULL;
-	return r->hva + gpa;
-}
-
 static int load_at(const struct gmem *mem, const struct file *f, uint64_t off,
 		   uint64_t gpa, uint64_t len, struct vhdx_err *e)
 {
-	uint8_t *to = low_range(mem, gpa, len);
+	uint8_t *to = gmem_range(mem, gpa, len);
 	int rc;
 
 	if (!to)
@@ -153,7 +142,7 @@ static void put_reset(uint8_t *t)
 static int put_low(const struct gmem *mem, unsigned cpu_cnt,
 		   const char *cmdline, struct vhdx_err *e)
 {
-	uint8_t *low = low_range(mem, 0, MIB);
+	uint8_t *low = gmem_range(mem, 0, MIB);
 	uint8_t *acpi;
 
 	if (!low)
@@ -197,7 +186,7 @@ static int load(const struct gmem *mem, uint64_t mem_len, unsigned cpu_cnt,
 	rc = put_low(mem, cpu_cnt, cmdline, e);
 	if (rc)
 		return rc;
-	boot_params(low_range(mem, BOOT_PARAMS_GPA, GMEM_PAGE), head, &h, &p,
+	boot_params(gmem_range(mem, BOOT_PARAMS_GPA, GMEM_PAGE), head, &h, &p,
 		    mem_len);
 	rc = load_at(mem, kernel, h.code_off, p.kernel_gpa, h.code_len, e);
 	if (!rc && p.initrd_len)

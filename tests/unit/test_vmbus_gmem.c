@@ -78,6 +78,17 @@ static void a_page_is_given_only_where_memory_is(void)
 	fake_guest_fini(&g);
 }
 
+static void a_range_is_given_only_in_one_region(void)
+{
+	fake_guest_init(&g, PAGES);
+	T_TRUE(gmem_range(&g.mem, 8, LEN - 8) == g.ram + 8);
+	T_TRUE(gmem_range(&g.mem, HIGH, LEN) == g.ram + LEN);
+	T_TRUE(!gmem_range(&g.mem, 8, LEN - 7));
+	T_TRUE(!gmem_range(&g.mem, LEN, 1));
+	T_TRUE(!gmem_range(&g.mem, 8, UINT64_MAX));
+	fake_guest_fini(&g);
+}
+
 /* Regions that follow each other, here and there. */
 static void one_copy_crosses_neighbour_regions(void)
 {
@@ -228,6 +239,7 @@ static const struct t_test tests[] = {
 	T_TEST(lengths_that_wrap_around_are_refused),
 	T_TEST(nothing_is_always_memory),
 	T_TEST(a_page_is_given_only_where_memory_is),
+	T_TEST(a_range_is_given_only_in_one_region),
 	T_TEST(one_copy_crosses_neighbour_regions),
 	T_TEST(iov_joins_neighbours_only),
 	T_TEST(iov_begins_in_any_page),
