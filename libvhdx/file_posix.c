@@ -4,8 +4,10 @@
  *
  *	short read, in the page cache	at once, if the host can be asked not
  *					to wait for the device (RWF_NOWAIT)
- *	all else			a job of the loop's workers, which make
- *					plain system calls
+ *	long write to a file		a job of the loop's workers, one at a
+ *					time: the host locks the inode anyway
+ *	all else			a job of the workers, which make plain
+ *					system calls
  *
  * Transfers of one round of the workers that lie side by side in the file are
  * one job and one system call; if that does not move all, each is done again by
@@ -345,6 +347,8 @@ static void posix_submit(struct file *f, struct file_io *io)
 		return;
 	if (is_short(io))
 		workers_submit_short(p->workers, &io->task);
+	else if (io->op == FILE_WRITE && !p->is_device)
+		workers_submit_to_lane(p->workers, &p->writes, &io->task);
 	else
 		workers_submit(p->workers, &io->task);
 }
@@ -471,6 +475,7 @@ int file_posix_new(struct loop *l, int fd, const char *path, bool writable,
 	}
 	p->fd = fd;
 	p->file.writable = writable;
+	workers_lane_init(&p->writes);
 	pthread_mutex_init(&p->sync_lock, NULL);
 	rc = posix_init(p, l, path, e);
 	if (rc) {

@@ -14,8 +14,10 @@
 
 #define SHORT_RUN 8u /* of short jobs, by one thread */
 
+enum kind { LONG, SHORT, LANE, KINDS };
+
 struct jobs {
-	struct list list;
+	struct list list; /* of struct loop_task; LANE: of workers_lane */
 	unsigned cnt;
 };
 
@@ -23,13 +25,13 @@ struct workers {
 	struct loop_source source;
 	struct loop *loop;
 	uint64_t round;
-	struct jobs fresh, fresh_short; /* the loop's, of this round */
+	struct jobs fresh[KINDS]; /* the loop's, of this round */
 	pthread_mutex_t lock;
 	pthread_cond_t more;
-	struct jobs queue, queue_short;
+	struct jobs queue[KINDS]; /* LANE: with jobs, and not busy */
+	enum kind last;		  /* the kinds take turns */
 	unsigned idle;
 	unsigned at_short; /* threads */
-	bool short_next;   /* the two queues take turns */
 	bool stop;
 	unsigned thread_cnt;
 	pthread_t threads[WORKERS_MAX];
@@ -41,11 +43,15 @@ static void jobs_init(struct jobs *j)
 	j->cnt = 0;
 }
 
-static void jobs_add(struct jobs *j, struct loop_task *t)
+static void jobs_add(struct jobs *j, struct list *node)
 {
-	ASSERT(list_empty(&t->node) && t->fn);
-	list_add_tail(&j->list, &t->node);
+	list_add_tail(&j->list, node);
 	j->cnt++;
+}
+
+static bool any(const struct jobs *of_kinds)
+{
+	return of_kinds[LONG].cnt || of_kinds[SHORT].cnt || of_kinds[LANE].cnt;
 }
 
 static void jobs_move(struct jobs *to, struct jobs *from)
@@ -55,54 +61,85 @@ static void jobs_move(struct jobs *to, struct jobs *from)
 	from->cnt = 0;
 }
 
-static struct loop_task *jobs_take(struct jobs *j)
+static struct list *jobs_take(struct jobs *j)
 {
-	struct loop_task *t = list_first(&j->list, struct loop_task, node);
+	struct list *node = j->list.next;
 
-	list_del(&t->node);
+	list_del(node);
 	j->cnt--;
-	return t;
+	return node;
 }
 
 /* ---- the threads --------------------------------------------------------- */
 
-static bool has_work(const struct workers *w)
+static struct workers_lane *take_lane(struct workers *w, struct list *run)
 {
-	return w->queue.cnt || w->queue_short.cnt;
+	struct workers_lane *lane = list_entry(jobs_take(&w->queue[LANE]),
+					       struct workers_lane, node);
+	struct list *job = lane->jobs.next;
+
+	list_del(job);
+	list_add_tail(run, job);
+	lane->busy = true;
+	return lane;
 }
 
-/* What one thread does in one go. True: short jobs. */
-static bool take(struct workers *w, struct list *run)
+/* What one thread does in one go; returns the lane that it is of, or NULL. */
+static struct workers_lane *take(struct workers *w, struct list *run)
 {
 	unsigned n = SHORT_RUN;
-	bool is_short = !w->queue.cnt || (w->short_next && w->queue_short.cnt);
 
-	w->short_next = !is_short;
-	if (!is_short)
-		list_add_tail(run, &jobs_take(&w->queue)->node);
-	else
-		while (n-- && w->queue_short.cnt)
-			list_add_tail(run, &jobs_take(&w->queue_short)->node);
-	return is_short;
+	do
+		w->last = (w->last + 1) % KINDS;
+	while (!w->queue[w->last].cnt);
+	switch (w->last) {
+	case LONG:
+		list_add_tail(run, jobs_take(&w->queue[LONG]));
+		return NULL;
+	case SHORT:
+		while (n-- && w->queue[SHORT].cnt)
+			list_add_tail(run, jobs_take(&w->queue[SHORT]));
+		w->at_short++;
+		return NULL;
+	default:
+		return take_lane(w, run);
+	}
+}
+
+static void wait_for_work(struct workers *w)
+{
+	w->idle++;
+	while (!any(w->queue) && !w->stop)
+		pthread_cond_wait(&w->more, &w->lock);
+	w->idle--;
+}
+
+/* Before the loop hears of the job: the lane may be gone when it has. */
+static void leave_lane(struct workers *w, struct workers_lane *lane)
+{
+	pthread_mutex_lock(&w->lock);
+	lane->busy = false;
+	if (!list_empty(&lane->jobs))
+		jobs_add(&w->queue[LANE], &lane->node);
+	pthread_mutex_unlock(&w->lock);
 }
 
 static void *worker(void *arg)
 {
 	struct workers *w = arg;
 	struct list run, *it;
-	bool is_short;
 
 	list_init(&run);
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
-		w->idle++;
-		while (!has_work(w) && !w->stop)
-			pthread_cond_wait(&w->more, &w->lock);
-		w->idle--;
-		if (!has_work(w))
+		struct workers_lane *lane;
+		bool is_short;
+
+		wait_for_work(w);
+		if (!any(w->queue))
 			break;
-		is_short = take(w, &run);
-		w->at_short += is_short;
+		lane = take(w, &run);
+		is_short = w->last == SHORT;
 		pthread_mutex_unlock(&w->lock);
 		list_for_each(it, &run) {
 			struct loop_task *t =
@@ -110,6 +147,8 @@ static void *worker(void *arg)
 
 			t->fn(t);
 		}
+		if (lane)
+			leave_lane(w, lane);
 		loop_post_list(w->loop, &run);
 		pthread_mutex_lock(&w->lock);
 		w->at_short -= is_short;
@@ -140,19 +179,32 @@ static void start_thread(struct workers *w)
 /* Beside those that are at work. One that is at short jobs comes back soon. */
 static unsigned wanted_threads(const struct workers *w)
 {
-	unsigned runs = (w->queue_short.cnt + SHORT_RUN - 1) / SHORT_RUN;
+	unsigned runs = (w->queue[SHORT].cnt + SHORT_RUN - 1) / SHORT_RUN;
 
-	return w->queue.cnt + (runs > w->at_short ? runs - w->at_short : 0);
+	return w->queue[LONG].cnt + w->queue[LANE].cnt +
+	       (runs > w->at_short ? runs - w->at_short : 0);
 }
 
-static void run_here(struct workers *w, struct jobs *j)
+static void run_here(struct workers *w, struct list *jobs)
 {
-	while (j->cnt) {
-		struct loop_task *t = jobs_take(j);
+	while (!list_empty(jobs)) {
+		struct loop_task *t =
+			list_first(jobs, struct loop_task, node);
 
+		list_del(&t->node);
 		t->fn(t);
 		loop_defer(w->loop, t);
 	}
+}
+
+static void run_all_here(struct workers *w)
+{
+	run_here(w, &w->queue[LONG].list);
+	run_here(w, &w->queue[SHORT].list);
+	w->queue[LONG].cnt = w->queue[SHORT].cnt = 0;
+	while (w->queue[LANE].cnt)
+		run_here(w, &list_entry(jobs_take(&w->queue[LANE]),
+					struct workers_lane, node)->jobs);
 }
 
 /* Starts what threads are missing, and returns how many are to be woken. */
@@ -163,23 +215,36 @@ static uint64_t staff(struct workers *w)
 	for (unsigned n = w->idle; n < wanted && w->thread_cnt < WORKERS_MAX;
 	     n++)
 		start_thread(w);
-	if (!w->thread_cnt) {
-		run_here(w, &w->queue);
-		run_here(w, &w->queue_short);
-	}
+	if (!w->thread_cnt)
+		run_all_here(w);
 	return u64_min(w->idle, wanted);
+}
+
+static void hand_over_lanes(struct workers *w)
+{
+	while (w->fresh[LANE].cnt) {
+		struct workers_lane *lane =
+			list_entry(jobs_take(&w->fresh[LANE]),
+				   struct workers_lane, fresh_node);
+		bool waits = lane->busy || !list_empty(&lane->jobs);
+
+		list_splice(&lane->jobs, &lane->fresh);
+		if (!waits)
+			jobs_add(&w->queue[LANE], &lane->node);
+	}
 }
 
 static void hand_over(struct workers *w)
 {
 	uint64_t wake;
 
-	if (!w->fresh.cnt && !w->fresh_short.cnt)
+	if (!any(w->fresh))
 		return;
 	w->round++;
 	pthread_mutex_lock(&w->lock);
-	jobs_move(&w->queue, &w->fresh);
-	jobs_move(&w->queue_short, &w->fresh_short);
+	jobs_move(&w->queue[LONG], &w->fresh[LONG]);
+	jobs_move(&w->queue[SHORT], &w->fresh[SHORT]);
+	hand_over_lanes(w);
 	wake = staff(w);
 	pthread_mutex_unlock(&w->lock);
 	/* Behind it, or they would wake up to wait for the lock. */
@@ -187,21 +252,43 @@ static void hand_over(struct workers *w)
 		pthread_cond_signal(&w->more);
 }
 
-static void submit(struct workers *w, struct jobs *j, struct loop_task *t)
+static void submitted(struct workers *w)
 {
-	jobs_add(j, t);
 	if (!loop_in_turn(w->loop))
 		hand_over(w);
 }
 
 void workers_submit(struct workers *w, struct loop_task *t)
 {
-	submit(w, &w->fresh, t);
+	ASSERT(list_empty(&t->node) && t->fn);
+	jobs_add(&w->fresh[LONG], &t->node);
+	submitted(w);
 }
 
 void workers_submit_short(struct workers *w, struct loop_task *t)
 {
-	submit(w, &w->fresh_short, t);
+	ASSERT(list_empty(&t->node) && t->fn);
+	jobs_add(&w->fresh[SHORT], &t->node);
+	submitted(w);
+}
+
+void workers_lane_init(struct workers_lane *lane)
+{
+	list_init(&lane->node);
+	list_init(&lane->fresh_node);
+	list_init(&lane->jobs);
+	list_init(&lane->fresh);
+	lane->busy = false;
+}
+
+void workers_submit_to_lane(struct workers *w, struct workers_lane *lane,
+			    struct loop_task *t)
+{
+	ASSERT(list_empty(&t->node) && t->fn);
+	if (list_empty(&lane->fresh))
+		jobs_add(&w->fresh[LANE], &lane->fresh_node);
+	list_add_tail(&lane->fresh, &t->node);
+	submitted(w);
 }
 
 uint64_t workers_round(const struct workers *w)
@@ -219,7 +306,7 @@ static void workers_free(struct loop_source *s)
 	struct workers *w = container_of(s, struct workers, source);
 
 	pthread_mutex_lock(&w->lock);
-	ASSERT(!has_work(w) && !w->fresh.cnt && !w->fresh_short.cnt);
+	ASSERT(!any(w->queue) && !any(w->fresh));
 	w->stop = true;
 	pthread_cond_broadcast(&w->more);
 	pthread_mutex_unlock(&w->lock);
@@ -245,10 +332,10 @@ int loop_workers(struct loop *l, struct workers **out, struct vhdx_err *e)
 	w->loop = l;
 	w->source.poll = workers_poll;
 	w->source.free = workers_free;
-	jobs_init(&w->fresh);
-	jobs_init(&w->fresh_short);
-	jobs_init(&w->queue);
-	jobs_init(&w->queue_short);
+	for (int k = 0; k < KINDS; k++) {
+		jobs_init(&w->fresh[k]);
+		jobs_init(&w->queue[k]);
+	}
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->more, NULL);
 	loop_add_source(l, &w->source);

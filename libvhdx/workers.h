@@ -31,6 +31,21 @@ void workers_submit(struct workers *w, struct loop_task *t);
  * few of them in a row, and bring the results together. */
 void workers_submit_short(struct workers *w, struct loop_task *t);
 
+/* Jobs that the host makes wait for one another anyway, as it lets only one
+ * writer at a time into a file: one after the other, in the order in which they
+ * were submitted. Several threads would only spin for their turn. */
+struct workers_lane {
+	struct list node, fresh_node;
+	struct list jobs, fresh; /* fresh: of this round */
+	bool busy;		 /* one of them runs */
+};
+
+void workers_lane_init(struct workers_lane *lane);
+
+/* [loop] lane lives until the last of its jobs has come back to the loop. */
+void workers_submit_to_lane(struct workers *w, struct workers_lane *lane,
+			    struct loop_task *t);
+
 /* [loop] A job submitted in this round has not been handed over, and is still
  * the submitter's to change. */
 uint64_t workers_round(const struct workers *w);

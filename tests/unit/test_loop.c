@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "loop.h"
+#include "mem.h"
 #include "t.h"
 #include "workers.h"
 
@@ -302,6 +304,99 @@ static void blocked_jobs_do_not_hold_up_others(void)
 	loop_free(l);
 }
 
+static atomic_int lane_place;
+
+struct lane_job {
+	struct job job;
+	bool waits;
+	int place;
+};
+
+static void job_in_lane(struct loop_task *t)
+{
+	struct lane_job *j = container_of(t, struct lane_job, job.task);
+
+	for (int i = 0; j->waits && i < 2; i++)
+		pthread_barrier_wait(&meeting);
+	j->place = atomic_fetch_add(&lane_place, 1);
+	t->fn = job_done;
+}
+
+static void lane_jobs_init(struct lane_job *jobs, int *left)
+{
+	atomic_store(&lane_place, 0);
+	for (int i = 0; i < *left; i++) {
+		jobs[i].job.left = left;
+		jobs[i].waits = i == 0;
+		loop_task_init(&jobs[i].job.task, job_in_lane);
+	}
+}
+
+static void run_job(struct loop *l, struct workers *w,
+		    void (*fn)(struct loop_task *t))
+{
+	int left = 1;
+	struct job j = { .left = &left };
+
+	loop_task_init(&j.task, fn);
+	workers_submit(w, &j.task);
+	while (left)
+		(void)loop_turn(l, -1);
+}
+
+static void job_of_a_lane_waits_for_the_one_before_it(void)
+{
+	struct loop *l = new_loop();
+	struct workers_lane *lane = mem_alloc(sizeof(*lane));
+	struct lane_job jobs[3];
+	struct workers *w;
+	int left = 3;
+
+	pthread_barrier_init(&meeting, NULL, 2);
+	workers_lane_init(lane);
+	T_OK(loop_workers(l, &w, &t_err));
+	lane_jobs_init(jobs, &left);
+	workers_submit_to_lane(w, lane, &jobs[0].job.task);
+	run_job(l, w, job_meet); /* it runs, and waits for another */
+	workers_submit_to_lane(w, lane, &jobs[1].job.task);
+	workers_submit_to_lane(w, lane, &jobs[2].job.task);
+	for (int i = 0; i < 20; i++) /* others come by meanwhile */
+		run_job(l, w, job_run);
+	run_job(l, w, job_meet);
+	while (left)
+		(void)loop_turn(l, -1);
+	mem_free(lane); /* the last is back: no thread needs it */
+	for (int i = 0; i < 3; i++)
+		T_EQ_U64((unsigned)jobs[i].place, (unsigned)i);
+	pthread_barrier_destroy(&meeting);
+	loop_free(l);
+}
+
+static void two_lanes_and_a_job_of_none_run_side_by_side(void)
+{
+	struct loop *l = new_loop();
+	struct workers_lane lanes[2];
+	struct workers *w;
+	struct job jobs[3];
+	int left = 3;
+
+	pthread_barrier_init(&meeting, NULL, 3);
+	T_OK(loop_workers(l, &w, &t_err));
+	for (int i = 0; i < 3; i++) {
+		jobs[i].left = &left;
+		loop_task_init(&jobs[i].task, job_meet);
+	}
+	for (int i = 0; i < 2; i++) {
+		workers_lane_init(&lanes[i]);
+		workers_submit_to_lane(w, &lanes[i], &jobs[i].task);
+	}
+	workers_submit(w, &jobs[2].task);
+	while (left > 0)
+		(void)loop_turn(l, -1);
+	pthread_barrier_destroy(&meeting);
+	loop_free(l);
+}
+
 static const struct t_test tests[] = {
 	T_TEST(tasks_run_in_the_order_deferred),
 	T_TEST(task_deferred_by_a_task_waits_for_the_next_turn),
@@ -313,6 +408,8 @@ static const struct t_test tests[] = {
 	T_TEST(jobs_run_on_workers_and_finish_on_the_loop),
 	T_TEST(jobs_of_one_turn_are_handed_over_together),
 	T_TEST(blocked_jobs_do_not_hold_up_others),
+	T_TEST(job_of_a_lane_waits_for_the_one_before_it),
+	T_TEST(two_lanes_and_a_job_of_none_run_side_by_side),
 	T_END,
 };
 
