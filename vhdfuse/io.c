@@ -45,7 +45,18 @@ static void end(struct slot *s)
 static void completed(struct vhdx_req *req)
 {
 	struct slot *s = req->opaque;
-	s->then(s);
+	slots_add(&s->m->complete, s);
+}
+
+bool io_go_on(struct mnt *m, unsigned max)
+{
+	struct slot *s;
+	bool some = false;
+	while (max-- && (s = slots_take(&m->complete))) {
+		s->then(s);
+		some = true;
+	}
+	return some;
 }
 
 static void submit(struct slot *s, enum vhdx_op op, uint64_t voff, uint64_t len,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reading and writing: a request of the kernel becomes one or a few of the
- * library, and is answered from the completion of the last. Nothing waits.
+ * library, and is answered when the last of them is complete. Nothing waits.
  *
  *  I1  A change of a part of a sector has its sectors for itself (span.h).
  *  I2  An answer to fsync or close says that a flush of the whole chain, begun
@@ -27,5 +27,9 @@ void io_flush(struct mnt *m, fuse_req_t freq);
 /* SEEK_DATA, SEEK_HOLE */
 void io_seek(struct mnt *m, fuse_req_t freq, struct node *n, uint64_t off,
 	     bool data);
+
+/* Goes on with up to max of the requests that the library is done with: most
+ * are answered by that. False: there are none. */
+bool io_go_on(struct mnt *m, unsigned max);
 
 #endif

@@ -225,6 +225,7 @@ static int prepare(struct mnt *m)
 {
 	vhdx_blk_geometry(m->blk, &m->geo);
 	m->began = time(NULL);
+	slots_init(&m->complete);
 	if (!pool_init(&m->pool, m) ||
 	    !tree_init(&m->tree, m->geo.size_len, m->conf->file))
 		return say_fail(STATUS_FAILED, NULL, "out of memory");

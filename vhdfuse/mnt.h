@@ -38,6 +38,7 @@ struct mnt {
 	struct handle *handles; /* open files */
 	struct pool pool;
 	struct slot *incoming; /* holds the request being looked at */
+	struct slots complete; /* the library is done with them (io.h) */
 	struct spans spans;
 	struct inval *inval;
 	char *info;	  /* the text of info.json */

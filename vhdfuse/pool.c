@@ -67,3 +67,24 @@ void pool_put(struct pool *p, struct slot *s)
 	p->free = s;
 	p->free_cnt++;
 }
+
+void slots_init(struct slots *l)
+{
+	l->first = NULL;
+	l->end = &l->first;
+}
+
+void slots_add(struct slots *l, struct slot *s)
+{
+	s->next = NULL;
+	*l->end = s;
+	l->end = &s->next;
+}
+
+struct slot *slots_take(struct slots *l)
+{
+	struct slot *s = l->first;
+	if (s && !(l->first = s->next))
+		l->end = &l->first;
+	return s;
+}

@@ -28,7 +28,7 @@ struct node;
 struct fuse_req;
 
 struct slot {
-	struct slot *next; /* free ones */
+	struct slot *next; /* free, or complete */
 	struct mnt *m;
 	struct fuse_req *freq;
 	struct node *node;
@@ -47,6 +47,11 @@ struct slot {
 	struct vhdx_req req;
 };
 
+/* First in, first out. */
+struct slots {
+	struct slot *first, **end;
+};
+
 struct pool {
 	struct slot *slots;
 	struct slot *free;
@@ -61,6 +66,10 @@ void pool_free(struct pool *p);
 /* NULL: all are in use. */
 struct slot *pool_get(struct pool *p);
 void pool_put(struct pool *p, struct slot *s);
+
+void slots_init(struct slots *l);
+void slots_add(struct slots *l, struct slot *s);
+struct slot *slots_take(struct slots *l); /* NULL: empty */
 
 /* Room at slot->mem. */
 size_t pool_mem_len(void);

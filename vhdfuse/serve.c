@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -13,10 +14,21 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "io.h"
 #include "say.h"
 
-/* Requests taken in a row before the device has its turn. */
-#define BATCH 32
+/* Taken in a row before what is complete is answered: requests, and bytes of
+ * them; whoever asks is idle if all of what he asked for waits here. */
+#define TAKE_CNT 32
+#define TAKE_LEN (64 * 1024)
+
+/*
+ * Answered in a row before the kernel is asked for more. An answer wakes the
+ * program that waits for it, which asks anew on another processor. That is to
+ * reach the device while the rest is answered, or the device stands still and
+ * then gets everything at once.
+ */
+#define ANSWER_CNT 2
 
 enum { FD_FUSE, FD_BLK, FD_ASIDE, FD_SIGNAL, FD_SYNCED, FD_CONTROL };
 
@@ -78,7 +90,8 @@ static int take_one(struct mnt *m)
 
 static bool take_requests(struct mnt *m, int *rc)
 {
-	for (int i = 0; i < BATCH; i++) {
+	int len = 0;
+	for (int i = 0; i < TAKE_CNT && len < TAKE_LEN; i++) {
 		int got = take_one(m);
 		if (got == -EINTR)
 			continue;
@@ -88,7 +101,16 @@ static bool take_requests(struct mnt *m, int *rc)
 			*rc = got;
 			return false;
 		}
+		len += got;
 	}
+	return true;
+}
+
+static bool answer_and_take(struct mnt *m, int *rc)
+{
+	while (io_go_on(m, ANSWER_CNT))
+		if (!take_requests(m, rc))
+			return false;
 	return true;
 }
 
@@ -103,6 +125,7 @@ static void drain(struct mnt *m)
 	while (m->in_flight || aside_is_busy(m->aside)) {
 		while (vhdx_blk_turn(m->blk, 0) > 0)
 			;
+		(void)io_go_on(m, UINT_MAX);
 		aside_turn(m->aside);
 		if (m->in_flight || aside_is_busy(m->aside))
 			(void)poll(fds, 2, -1);
@@ -137,6 +160,7 @@ int serve_run(struct mnt *m, int signal_fd, struct control *control,
 			aside_turn(m->aside);
 		while (vhdx_blk_turn(m->blk, 0) > 0)
 			;
+		on = on && answer_and_take(m, &rc);
 		if (m->ready && ready) {
 			ready(m);
 			ready = NULL;
