@@ -48,15 +48,12 @@ static void completed(struct vhdx_req *req)
 	slots_add(&s->m->complete, s);
 }
 
-bool io_go_on(struct mnt *m, unsigned max)
+bool io_go_on(struct mnt *m)
 {
-	struct slot *s;
-	bool some = false;
-	while (max-- && (s = slots_take(&m->complete))) {
+	struct slot *s = slots_take(&m->complete);
+	if (s)
 		s->then(s);
-		some = true;
-	}
-	return some;
+	return s != NULL;
 }
 
 static void submit(struct slot *s, enum vhdx_op op, uint64_t voff, uint64_t len,

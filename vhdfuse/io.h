@@ -28,8 +28,8 @@ void io_flush(struct mnt *m, fuse_req_t freq);
 void io_seek(struct mnt *m, fuse_req_t freq, struct node *n, uint64_t off,
 	     bool data);
 
-/* Goes on with up to max of the requests that the library is done with: most
- * are answered by that. False: there are none. */
-bool io_go_on(struct mnt *m, unsigned max);
+/* Goes on with one of the requests that the library is done with: most are
+ * answered by that. False: there are none. */
+bool io_go_on(struct mnt *m);
 
 #endif

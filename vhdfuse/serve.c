@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,14 +20,6 @@
  * them; whoever asks is idle if all of what he asked for waits here. */
 #define TAKE_CNT 32
 #define TAKE_LEN (64 * 1024)
-
-/*
- * Answered in a row before the kernel is asked for more. An answer wakes the
- * program that waits for it, which asks anew on another processor. That is to
- * reach the device while the rest is answered, or the device stands still and
- * then gets everything at once.
- */
-#define ANSWER_CNT 2
 
 enum { FD_FUSE, FD_BLK, FD_ASIDE, FD_SIGNAL, FD_SYNCED, FD_CONTROL };
 
@@ -106,9 +97,14 @@ static bool take_requests(struct mnt *m, int *rc)
 	return true;
 }
 
+/*
+ * An answer wakes the program that waits for it, which asks anew on another
+ * processor. That is to reach the device while the rest is answered, or the
+ * device stands still and then gets everything at once.
+ */
 static bool answer_and_take(struct mnt *m, int *rc)
 {
-	while (io_go_on(m, ANSWER_CNT))
+	while (io_go_on(m))
 		if (!take_requests(m, rc))
 			return false;
 	return true;
@@ -125,7 +121,8 @@ static void drain(struct mnt *m)
 	while (m->in_flight || aside_is_busy(m->aside)) {
 		while (vhdx_blk_turn(m->blk, 0) > 0)
 			;
-		(void)io_go_on(m, UINT_MAX);
+		while (io_go_on(m))
+			;
 		aside_turn(m->aside);
 		if (m->in_flight || aside_is_busy(m->aside))
 			(void)poll(fds, 2, -1);

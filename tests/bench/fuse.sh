@@ -70,10 +70,10 @@ fuse_group()
 	local name="$2 of $3, depth 16, $1" x met=0 raw_direct=1
 	[ $1 = direct ] || raw_direct=0
 	group "vhdfuse: $name"
-	variant vhdfuse "$(fuse_fio v/disk $2 $3 $4 1)"
+	variant vhdfuse "$(fuse_fio v/disk $2 $3 $4 1)" sync
 	! mountpoint -q q || variant "qemu-storage-daemon" \
-		"$(fuse_fio q $2 $3 $4 1)" "" vhdfuse
-	variant "raw, fio" "$(fuse_fio f.raw $2 $3 $4 $raw_direct)" "" vhdfuse
+		"$(fuse_fio q $2 $3 $4 1)" sync vhdfuse
+	variant "raw, fio" "$(fuse_fio f.raw $2 $3 $4 $raw_direct)" sync vhdfuse
 	end_group
 	echo
 	echo "processor time per request: vhdfuse" \
