@@ -4,8 +4,9 @@
  *
  *	short read, in the page cache	at once, if the host can be asked not
  *					to wait for the device (RWF_NOWAIT)
- *	long write to a file		a job of the loop's workers, one at a
- *					time: the host locks the inode anyway
+ *	write				a job of the loop's workers, one at a
+ *					time: the host locks the inode for it.
+ *					Not so a long one to a device
  *	all else			a job of the workers, which make plain
  *					system calls
  *
@@ -46,6 +47,7 @@
 #define NOW_LEN_MAX_ALONE (64 * KIB)
 #define NOW_SKIP_MAX 63u
 #define SHORT_LEN_MAX (64 * KIB)
+#define SHORT_RUN 8u
 #define PAGE 4096u
 
 static struct file_posix *posix_of(struct file *f)
@@ -346,7 +348,8 @@ static void posix_submit(struct file *f, struct file_io *io)
 	if ((io->op == FILE_READ || io->op == FILE_WRITE) && joins_last(p, io))
 		return;
 	if (is_short(io))
-		workers_submit_short(p->workers, &io->task);
+		workers_submit_to_lane(p->workers, &p->short_writes,
+				       &io->task);
 	else if (io->op == FILE_WRITE && !p->is_device)
 		workers_submit_to_lane(p->workers, &p->writes, &io->task);
 	else
@@ -475,7 +478,8 @@ int file_posix_new(struct loop *l, int fd, const char *path, bool writable,
 	}
 	p->fd = fd;
 	p->file.writable = writable;
-	workers_lane_init(&p->writes);
+	workers_lane_init(&p->writes, 1);
+	workers_lane_init(&p->short_writes, SHORT_RUN);
 	pthread_mutex_init(&p->sync_lock, NULL);
 	rc = posix_init(p, l, path, e);
 	if (rc) {

@@ -15,7 +15,7 @@
 struct file_posix {
 	struct file file;
 	struct workers *workers;
-	struct workers_lane writes; /* long ones */
+	struct workers_lane writes, short_writes;
 	char *path;
 	int fd;
 	bool is_device;

@@ -12,9 +12,7 @@
 
 #include "mem.h"
 
-#define SHORT_RUN 8u /* of short jobs, by one thread */
-
-enum kind { LONG, SHORT, LANE, KINDS };
+enum { JOB, LANE, KINDS };
 
 struct jobs {
 	struct list list; /* of struct loop_task; LANE: of workers_lane */
@@ -29,9 +27,8 @@ struct workers {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct jobs queue[KINDS]; /* LANE: with jobs, and not busy */
-	enum kind last;		  /* the kinds take turns */
+	bool lane_next;		  /* the kinds take turns */
 	unsigned idle;
-	unsigned at_short; /* threads */
 	bool stop;
 	unsigned thread_cnt;
 	pthread_t threads[WORKERS_MAX];
@@ -51,7 +48,7 @@ static void jobs_add(struct jobs *j, struct list *node)
 
 static bool any(const struct jobs *of_kinds)
 {
-	return of_kinds[LONG].cnt || of_kinds[SHORT].cnt || of_kinds[LANE].cnt;
+	return of_kinds[JOB].cnt || of_kinds[LANE].cnt;
 }
 
 static void jobs_move(struct jobs *to, struct jobs *from)
@@ -72,38 +69,28 @@ static struct list *jobs_take(struct jobs *j)
 
 /* ---- the threads --------------------------------------------------------- */
 
-static struct workers_lane *take_lane(struct workers *w, struct list *run)
-{
-	struct workers_lane *lane = list_entry(jobs_take(&w->queue[LANE]),
-					       struct workers_lane, node);
-	struct list *job = lane->jobs.next;
-
-	list_del(job);
-	list_add_tail(run, job);
-	lane->busy = true;
-	return lane;
-}
-
 /* What one thread does in one go; returns the lane that it is of, or NULL. */
 static struct workers_lane *take(struct workers *w, struct list *run)
 {
-	unsigned n = SHORT_RUN;
+	bool is_lane = !w->queue[JOB].cnt ||
+		       (w->lane_next && w->queue[LANE].cnt);
+	struct workers_lane *lane;
 
-	do
-		w->last = (w->last + 1) % KINDS;
-	while (!w->queue[w->last].cnt);
-	switch (w->last) {
-	case LONG:
-		list_add_tail(run, jobs_take(&w->queue[LONG]));
+	w->lane_next = !is_lane;
+	if (!is_lane) {
+		list_add_tail(run, jobs_take(&w->queue[JOB]));
 		return NULL;
-	case SHORT:
-		while (n-- && w->queue[SHORT].cnt)
-			list_add_tail(run, jobs_take(&w->queue[SHORT]));
-		w->at_short++;
-		return NULL;
-	default:
-		return take_lane(w, run);
 	}
+	lane = list_entry(jobs_take(&w->queue[LANE]), struct workers_lane,
+			  node);
+	lane->busy = true;
+	for (unsigned n = lane->run; n && !list_empty(&lane->jobs); n--) {
+		struct list *job = lane->jobs.next;
+
+		list_del(job);
+		list_add_tail(run, job);
+	}
+	return lane;
 }
 
 static void wait_for_work(struct workers *w)
@@ -133,13 +120,11 @@ static void *worker(void *arg)
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
 		struct workers_lane *lane;
-		bool is_short;
 
 		wait_for_work(w);
 		if (!any(w->queue))
 			break;
 		lane = take(w, &run);
-		is_short = w->last == SHORT;
 		pthread_mutex_unlock(&w->lock);
 		list_for_each(it, &run) {
 			struct loop_task *t =
@@ -151,7 +136,6 @@ static void *worker(void *arg)
 			leave_lane(w, lane);
 		loop_post_list(w->loop, &run);
 		pthread_mutex_lock(&w->lock);
-		w->at_short -= is_short;
 	}
 	pthread_mutex_unlock(&w->lock);
 	return NULL;
@@ -176,13 +160,10 @@ static void start_thread(struct workers *w)
 
 /* ---- the loop's side ----------------------------------------------------- */
 
-/* Beside those that are at work. One that is at short jobs comes back soon. */
+/* Beside those that are at work. */
 static unsigned wanted_threads(const struct workers *w)
 {
-	unsigned runs = (w->queue[SHORT].cnt + SHORT_RUN - 1) / SHORT_RUN;
-
-	return w->queue[LONG].cnt + w->queue[LANE].cnt +
-	       (runs > w->at_short ? runs - w->at_short : 0);
+	return w->queue[JOB].cnt + w->queue[LANE].cnt;
 }
 
 static void run_here(struct workers *w, struct list *jobs)
@@ -199,9 +180,8 @@ static void run_here(struct workers *w, struct list *jobs)
 
 static void run_all_here(struct workers *w)
 {
-	run_here(w, &w->queue[LONG].list);
-	run_here(w, &w->queue[SHORT].list);
-	w->queue[LONG].cnt = w->queue[SHORT].cnt = 0;
+	run_here(w, &w->queue[JOB].list);
+	w->queue[JOB].cnt = 0;
 	while (w->queue[LANE].cnt)
 		run_here(w, &list_entry(jobs_take(&w->queue[LANE]),
 					struct workers_lane, node)->jobs);
@@ -242,8 +222,7 @@ static void hand_over(struct workers *w)
 		return;
 	w->round++;
 	pthread_mutex_lock(&w->lock);
-	jobs_move(&w->queue[LONG], &w->fresh[LONG]);
-	jobs_move(&w->queue[SHORT], &w->fresh[SHORT]);
+	jobs_move(&w->queue[JOB], &w->fresh[JOB]);
 	hand_over_lanes(w);
 	wake = staff(w);
 	pthread_mutex_unlock(&w->lock);
@@ -261,23 +240,17 @@ static void submitted(struct workers *w)
 void workers_submit(struct workers *w, struct loop_task *t)
 {
 	ASSERT(list_empty(&t->node) && t->fn);
-	jobs_add(&w->fresh[LONG], &t->node);
+	jobs_add(&w->fresh[JOB], &t->node);
 	submitted(w);
 }
 
-void workers_submit_short(struct workers *w, struct loop_task *t)
-{
-	ASSERT(list_empty(&t->node) && t->fn);
-	jobs_add(&w->fresh[SHORT], &t->node);
-	submitted(w);
-}
-
-void workers_lane_init(struct workers_lane *lane)
+void workers_lane_init(struct workers_lane *lane, unsigned run)
 {
 	list_init(&lane->node);
 	list_init(&lane->fresh_node);
 	list_init(&lane->jobs);
 	list_init(&lane->fresh);
+	lane->run = run;
 	lane->busy = false;
 }
 

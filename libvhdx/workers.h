@@ -27,20 +27,19 @@ int loop_workers(struct loop *l, struct workers **out,
  * thread, the job runs when it would be handed over. */
 void workers_submit(struct workers *w, struct loop_task *t);
 
-/* The same for a job that hardly ever waits for a device: one thread may do a
- * few of them in a row, and bring the results together. */
-void workers_submit_short(struct workers *w, struct loop_task *t);
-
 /* Jobs that the host makes wait for one another anyway, as it lets only one
  * writer at a time into a file: one after the other, in the order in which they
- * were submitted. Several threads would only spin for their turn. */
+ * were submitted. Several threads would only get into each other's way. */
 struct workers_lane {
 	struct list node, fresh_node;
 	struct list jobs, fresh; /* fresh: of this round */
-	bool busy;		 /* one of them runs */
+	unsigned run;
+	bool busy;
 };
 
-void workers_lane_init(struct workers_lane *lane);
+/* run: so many are done in a row, and come back together. More than 1 for jobs
+ * that take less time than waking a thread. */
+void workers_lane_init(struct workers_lane *lane, unsigned run);
 
 /* [loop] lane lives until the last of its jobs has come back to the loop. */
 void workers_submit_to_lane(struct workers *w, struct workers_lane *lane,

@@ -241,6 +241,7 @@ static void jobs_run_on_workers_and_finish_on_the_loop(void)
 }
 
 static struct workers *handed_to;
+static struct workers_lane many_lane;
 static struct job many[50];
 
 static void submit_many(struct loop_task *t)
@@ -251,7 +252,8 @@ static void submit_many(struct loop_task *t)
 	for (unsigned i = 0; i < ARRAY_LEN(many); i++) {
 		loop_task_init(&many[i].task, job_run);
 		if (i % 3)
-			workers_submit_short(handed_to, &many[i].task);
+			workers_submit_to_lane(handed_to, &many_lane,
+					       &many[i].task);
 		else
 			workers_submit(handed_to, &many[i].task);
 	}
@@ -264,6 +266,7 @@ static void jobs_of_one_turn_are_handed_over_together(void)
 	struct loop_task t;
 	int left = ARRAY_LEN(many);
 
+	workers_lane_init(&many_lane, 8);
 	T_OK(loop_workers(l, &handed_to, &t_err));
 	for (unsigned i = 0; i < ARRAY_LEN(many); i++)
 		many[i].left = &left;
@@ -353,7 +356,7 @@ static void job_of_a_lane_waits_for_the_one_before_it(void)
 	int left = 3;
 
 	pthread_barrier_init(&meeting, NULL, 2);
-	workers_lane_init(lane);
+	workers_lane_init(lane, 1);
 	T_OK(loop_workers(l, &w, &t_err));
 	lane_jobs_init(jobs, &left);
 	workers_submit_to_lane(w, lane, &jobs[0].job.task);
@@ -387,7 +390,7 @@ static void two_lanes_and_a_job_of_none_run_side_by_side(void)
 		loop_task_init(&jobs[i].task, job_meet);
 	}
 	for (int i = 0; i < 2; i++) {
-		workers_lane_init(&lanes[i]);
+		workers_lane_init(&lanes[i], 1);
 		workers_submit_to_lane(w, &lanes[i], &jobs[i].task);
 	}
 	workers_submit(w, &jobs[2].task);
