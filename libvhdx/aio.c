@@ -13,7 +13,10 @@
 #include "mem.h"
 
 #define AIO_DEPTH 256u
-#define AIO_BATCH 64
+#define REAP_MAX 64
+/* The kernel tells the device of them when it has prepared all of one call: a
+ * device that waits for work is to begin before the last is prepared. */
+#define SUBMIT_MAX 4
 
 struct aio {
 	struct loop_source source;
@@ -46,13 +49,13 @@ static void refuse_first(struct aio *a, int en)
 static void submit_queued(struct aio *a)
 {
 	while (!list_empty(&a->queue) && a->in_kernel < AIO_DEPTH) {
-		struct iocb *batch[AIO_BATCH];
+		struct iocb *batch[SUBMIT_MAX];
 		unsigned room = AIO_DEPTH - a->in_kernel;
 		long cnt = 0;
 		int n;
 
 		for (struct list *i = a->queue.next;
-		     i != &a->queue && cnt < AIO_BATCH && cnt < (long)room;
+		     i != &a->queue && cnt < SUBMIT_MAX && cnt < (long)room;
 		     i = i->next) {
 			batch[cnt] = &container_of(i, struct aio_op, node)->cb;
 			io_set_eventfd(batch[cnt++], loop_fd(a->loop));
@@ -84,11 +87,11 @@ static bool ring_is_empty(const struct aio *a)
 static void reap(struct aio *a)
 {
 	static struct timespec now; /* never written: zero */
-	struct io_event ev[AIO_BATCH];
+	struct io_event ev[REAP_MAX];
 	int n;
 
 	while (a->in_kernel && !ring_is_empty(a)) {
-		n = io_getevents(a->ctx, 0, AIO_BATCH, ev, &now);
+		n = io_getevents(a->ctx, 0, REAP_MAX, ev, &now);
 		if (n <= 0)
 			return;
 		a->in_kernel -= (unsigned)n;
