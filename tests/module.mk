@@ -121,7 +121,7 @@ replay-progs: $(replay_PROGS)
 unit: $(B)/tests/unit/unit
 	$(B)/tests/unit/unit $(UNIT_ARGS)
 
-bench: $(bench_PROGS) $(PROGRAMS)
+bench: $(bench_PROGS) $(nested_PROGS) $(PROGRAMS)
 	@$(B)/tests/bench/crc32c
 	@tests/bench/run.sh
 
