@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-# Sourced by run.sh: guests, all in one nested run (tests/nested/run.sh), so
-# that only ratios say anything. Boots to init against QEMU's microvm; fio in
+# Sourced by run.sh: guests, those of one round in one nested run
+# (tests/nested/run.sh), so that only ratios say anything. A host that dies, as
+# QEMU's software processor does now and then, takes its round with it, and
+# another one is made. Boots to init against QEMU's microvm; fio in
 # the guest against QEMU's virtio-blk on a copy of the same VHDX, and on qcow2;
 # both programs as they come: two vCPUs and queues, the page cache, a thread for
 # the disk.
@@ -33,18 +35,31 @@ guest_group()
 	end_group
 }
 
+# One round more than count, as everywhere.
+guest_rounds()
+{
+	local q=/usr/share good=0 tries=0
+	while ((good <= rounds && tries++ < 2 * rounds + 2)); do
+		"$top/tests/nested/run.sh" -t 400 -m 3072 -w w \
+			-f "$build/bin/vmm" -f "$(command -v bash)" \
+			-f "$(command -v qemu-system-x86_64)" \
+			-f $q/seabios -f $q/qemu -- bash guest.bash $good \
+			>took.round 2>&1 &&
+			[ "$(grep -c '^took' took.round)" = 14 ] ||
+			{ cat took.round >>bench.log; continue; }
+		grep '^took' took.round >>took
+		good=$((good + 1))
+	done
+}
+
 bench_guest()
 {
-	local job q=/usr/share
+	local job
 	[ -x "$build/bin/vmm" ] && has qemu-system-x86_64 && has fio ||
 		{ echo "left out: guest (vmm, qemu-system-x86 or fio)"; return; }
 	rm -rf w took*
 	guest_disks || { echo "guest: no images" >>bench.log; return; }
-	"$top/tests/nested/run.sh" -t 1500 -m 3072 -w w -f "$build/bin/vmm" \
-		-f "$(command -v bash)" -f "$(command -v qemu-system-x86_64)" \
-		-f $q/seabios -f $q/qemu -- bash guest.bash "$rounds" \
-		>took 2>&1 || cat took >>bench.log
-	grep -v '^took' took || :
+	guest_rounds
 	guest_group boot "Boot to init" microvm ours
 	row_ratio "boot to init, to QEMU's microvm" microvm ours 1.20 microvm
 	for job in randread randwrite seqread seqwrite; do
