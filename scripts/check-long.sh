@@ -114,11 +114,8 @@ mutations()
 	variant mut tests && scripts/mutations.sh
 }
 
-# A minute of fio, half of it past the page cache; then all under asan.
 fuse_long()
 {
-	variant release all &&
-		FUSE_SECONDS=15 scripts/run-tools.sh fuse-verify || return
 	variant asan all &&
 		(cd tests/fuse && ls fuse-*.sh) | sed 's/\.sh$//' |
 		B=build/asan xargs scripts/run-tools.sh
