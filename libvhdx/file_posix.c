@@ -4,9 +4,10 @@
  *
  *	short read, in the page cache	at once, if the host can be asked not
  *					to wait for the device (RWF_NOWAIT)
- *	write				a job of the loop's workers, one at a
- *					time: the host locks the inode for it.
- *					Not so a long one to a device
+ *	write				a job of the loop's workers; of the
+ *					short ones, and of the long ones, one at
+ *					a time: the host locks the inode. Not so
+ *					long ones to a device
  *	all else			a job of the workers, which make plain
  *					system calls
  *
