@@ -35,7 +35,8 @@ status 6 vhdtool merge one.vhdx
 says err "vhdtool merge leaf.vhdx"
 status 0 vhdtool merge --dry-run leaf.vhdx
 says out "a merge that was cut off"
-(cd / && vhdtool merge "$tmp/leaf.vhdx") >out
+(cd / && vhdtool merge --progress json "$tmp/leaf.vhdx") >out 2>err
 says out "a merge that was cut off"
+says err '"job": "merge", "done": 734003200,'
 equal content "$(vhdtool read --length 800M base.vhdx | sum)" "$before"
 equal files "$(echo ./*.vhdx*)" ./base.vhdx
